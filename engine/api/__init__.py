@@ -1,0 +1,1 @@
+"""The API server: verbs, watch, patch, negotiation."""

@@ -1,0 +1,1 @@
+"""One file per controller: make what is into what should be."""

@@ -1,0 +1,1 @@
+"""Images: content, layers, archives, root filesystems."""

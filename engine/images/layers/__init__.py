@@ -1,0 +1,1 @@
+"""Layer drivers: how a layer is made ready to be mounted."""

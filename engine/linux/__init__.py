@@ -1,0 +1,1 @@
+"""Doors to the kernel: one function per system call, no policy."""

@@ -1,0 +1,1 @@
+"""The fabric between nodes and the addresses of pods."""

@@ -1,0 +1,1 @@
+"""The container runtime: spec, plan, apply."""

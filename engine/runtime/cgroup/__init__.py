@@ -1,0 +1,1 @@
+"""Control groups behind seven verbs: v1, v2 and hybrid."""

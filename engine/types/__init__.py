@@ -1,0 +1,1 @@
+"""The declared API types and what is derived from them."""

@@ -1,0 +1,1 @@
+"""What the dashboard knows: no Textual here."""
