@@ -1,8 +1,9 @@
 """Where everything of a cluster lives, and what it is called.
 
-Several clusters live side by side on one machine. Each has its own folder, sockets, cgroups, links and
-names; they share only the image store. Every name that the kernel sees carries the cluster's `id`, so
-that what belongs to a cluster can be found, and removed, by anyone who knows its home and name.
+Several clusters live side by side on one machine. Each has its own folder, sockets, cgroups, links
+and names; they share only the image store. Every name that the kernel sees carries the cluster's
+`id`, so that what belongs to a cluster can be found, and removed, by anyone who knows its home and
+name.
 """
 
 from __future__ import annotations
@@ -80,11 +81,11 @@ class ClusterPaths:
 
     @classmethod
     def of(cls, home: Path, name: str = DEFAULT_CLUSTER) -> ClusterPaths:
-        """Raise HomeError when the name is not a DNS label or the sockets' paths would be too long."""
+        """Raise HomeError when the name is no DNS label or the sockets' paths get too long."""
         if not _NAME.fullmatch(name):
             raise HomeError(
-                f"cluster {name!r}: a name has 1 to 32 of a-z, 0-9 and '-', and begins and ends with a"
-                " letter or digit"
+                f"cluster {name!r}: a name has 1 to 32 of a-z, 0-9 and '-', and begins and ends"
+                " with a letter or digit"
             )
         paths = cls(home.absolute(), name)
         longest = paths.run / "node-999.sock"
