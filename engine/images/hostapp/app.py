@@ -14,7 +14,7 @@ STARTED = time.time()
 class Handler(http.server.BaseHTTPRequestHandler):
     """GET /healthz answers "ok"; every other path answers with a line of JSON."""
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         if self.path == "/healthz":
             self.answer("text/plain", b"ok\n")
             return
@@ -27,19 +27,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         }
         self.answer("application/json", json.dumps(facts).encode() + b"\n")
 
-    def answer(self, kind, body):
+    def answer(self, kind: str, body: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, message, *args):
+    def log_message(self, message: str, *args: object) -> None:
         if self.path != "/healthz":
             print(f"{self.client_address[0]} {message % args}", flush=True)
 
 
-def main():
+def main() -> None:
     port = int(os.environ.get("PORT", "8000"))
     server = http.server.ThreadingHTTPServer(("", port), Handler)
     # As pid 1 the kernel delivers no signal that has no handler (pid_namespaces(7)).

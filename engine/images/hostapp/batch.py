@@ -7,7 +7,7 @@ import time
 ITEMS = int(os.environ.get("ITEMS", "5"))
 
 
-def main():
+def main() -> None:
     digest = b""
     for item in range(1, ITEMS + 1):
         digest = hashlib.pbkdf2_hmac("sha256", digest, b"podarium", 100_000)

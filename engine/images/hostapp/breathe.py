@@ -11,12 +11,12 @@ PAUSE = float(os.environ.get("PAUSE", "0.5"))
 MIB = 1 << 20
 
 
-def main():
+def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     breath = 0
     while True:
         breath += 1
-        held = []
+        held: list[bytearray] = []
         while len(held) * STEP < PEAK:
             # Ones, not zeros: pages of zeros from calloc(3) are not touched, so not charged.
             held.append(bytearray(b"\x01") * (STEP * MIB))

@@ -9,9 +9,9 @@ RATE = int(os.environ.get("RATE", "4"))
 MIB = 1 << 20
 
 
-def main():
+def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    held = []
+    held: list[bytearray] = []
     while True:
         held.append(bytearray(b"\x01") * (RATE * MIB))
         print(f"holding {len(held) * RATE} MiB", flush=True)

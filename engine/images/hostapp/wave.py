@@ -11,7 +11,7 @@ PERIOD = float(os.environ.get("PERIOD", "20"))
 SLICE = 0.05
 
 
-def main():
+def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"wave: {PEAK} cores at the crest, {PERIOD:g} s a wave", flush=True)
     started, crest = time.monotonic(), 0

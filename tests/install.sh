@@ -1,0 +1,18 @@
+#!/bin/sh
+# What only the tests need: Debian packages, and a kubectl of at least 1.31.
+set -eu
+missing=
+for pair in nft:nftables ip:iproute2 tmux:tmux skopeo:skopeo umoci:umoci cc:gcc; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
+if [ -n "$missing" ]; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "tests: please install:$missing" >&2
+        exit 1
+    fi
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+venv=$(cd "$(dirname "$0")/../.venv" && pwd)
+here=$(cd "$(dirname "$0")/.." && pwd)
+"$venv/bin/python" "$here/tests/kubectl.py" "$venv/bin/kubectl"
