@@ -146,7 +146,7 @@ class ClusterPaths:
 
     @property
     def engine_pid(self) -> Path:
-        """Holds "<pid> <start time in clock ticks>"; locked with flock(2) by the living engine."""
+        """Holds the pid of the engine, which keeps it locked (see engine/launch.py)."""
         return self.run / "engine.pid"
 
     @property

@@ -1,0 +1,77 @@
+"""Take a cluster down: with its engine or without, after any crash, from its names alone.
+
+Everything that a cluster adds to the machine carries its id or lives in its folders, so what is to
+be removed is found by looking, not by remembering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from engine.home import ClusterPaths, NodePaths
+from engine.images.rootfs import remove_tree
+from engine.launch import stop
+from engine.network.fabric import Fabric, leftovers
+from engine.runtime.cgroup.api import detect
+from engine.runtime.runtime import Runtime, clean_dead_keeper
+
+
+def teardown(paths: ClusterPaths, *, purge: bool = False) -> list[str]:
+    """Stop the engine, end every container, remove what was made; idempotent.
+
+    Objects, certificates and the shared image store stay unless `purge`; the image store always.
+    Returns the names of what could not be removed.
+    """
+    stop(paths)
+    for node in _nodes(paths):
+        asyncio.run(_end_node(node))
+    hierarchy = detect()
+    if hierarchy.exists(paths.cgroup):
+        hierarchy.kill(paths.cgroup)
+        hierarchy.remove(paths.cgroup)
+    Fabric.of(paths).remove()
+    left = remains(paths)
+    if not left:
+        remove_tree(paths.run)
+        remove_tree(paths.state / "nodes")
+        if purge:
+            remove_tree(paths.state)
+    return left
+
+
+def _nodes(paths: ClusterPaths) -> list[NodePaths]:
+    """Every node that has a trace: a socket, a pid file or a folder."""
+    names = {file.stem for file in paths.run.glob("*.sock")} - {paths.api_socket.stem}
+    names |= {file.stem for file in paths.run.glob("*.pid")} - {paths.engine_pid.stem}
+    names |= {folder.name for folder in (paths.state / "nodes").glob("*")}
+    return [paths.node(name) for name in sorted(names)]
+
+
+async def _end_node(node: NodePaths) -> None:
+    runtime = await Runtime.attach(node)
+    if runtime is not None:
+        await runtime.shutdown()
+    clean_dead_keeper(node)
+
+
+def remains(paths: ClusterPaths) -> list[str]:
+    """What the machine still has of this cluster, told for a person."""
+    found = [f"mount {point}" for point in mounts_below(paths.state)]
+    found += [f"mount {point}" for point in mounts_below(paths.run)]
+    found += [
+        f"cgroup {os.fsdecode(folder)}"
+        for folder in detect().directories(paths.cgroup)
+        if os.path.isdir(folder)
+    ]
+    found += leftovers(paths)
+    return found
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """Mount points at or below a folder (proc_pid_mountinfo(5), field 5)."""
+    prefix = str(folder)
+    with open("/proc/self/mountinfo") as lines:
+        points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
+    return [point for point in points if point == prefix or point.startswith(prefix + "/")]

@@ -1,0 +1,286 @@
+"""The command line: which words there are, and where each leads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from engine.home import DEFAULT_CLUSTER, ClusterPaths, HomeError, default_home
+from podarium.failure import Failure
+
+
+class ClusterOf(click.ParamType):
+    """A cluster's name, become its paths."""
+
+    name = "name"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ClusterPaths:
+        if isinstance(value, ClusterPaths):
+            return value
+        try:
+            return ClusterPaths.of(default_home(), str(value))
+        except HomeError as error:
+            raise Failure(str(error), 2) from None
+
+
+def _inherited() -> str:
+    """`podarium --cluster x status` means the same as `podarium status --cluster x`."""
+    context = click.get_current_context(silent=True)
+    parent = context.find_root().params.get("paths") if context else None
+    return parent.name if isinstance(parent, ClusterPaths) else DEFAULT_CLUSTER
+
+
+cluster_option = click.option(
+    "--cluster",
+    "paths",
+    type=ClusterOf(),
+    default=_inherited,
+    metavar="NAME",
+    help="Which cluster; several live side by side.  [default: default]",
+)
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def shape_options(command: Command) -> Command:
+    """How a new cluster is cut; an existing one keeps its shape."""
+    for option in reversed(
+        (
+            click.option("--nodes", type=click.IntRange(1, 99), help="Local nodes.  [default: 3]"),
+            click.option(
+                "--node-cpu", metavar="CORES", help="Capacity of each node, as 1 or 1500m."
+            ),
+            click.option("--node-memory", metavar="SIZE", help="Capacity of each node, as 4Gi."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="podarium", message="podarium %(version)s")
+@cluster_option
+@shape_options
+@click.pass_context
+def cli(
+    ctx: click.Context,
+    paths: ClusterPaths,
+    nodes: int | None,
+    node_cpu: str | None,
+    node_memory: str | None,
+) -> None:
+    """A glass tank for pods: a whole container cluster, alive in one terminal.
+
+    Without a command: opens the dashboard, and starts the cluster when it is not running.
+    """
+    if ctx.invoked_subcommand is None:
+        from engine.launch import EngineOptions
+        from podarium.dashboard import dashboard
+
+        dashboard(paths, EngineOptions(nodes, node_cpu, node_memory))
+
+
+@cli.command()
+@cluster_option
+@shape_options
+@click.option(
+    "--screenshot",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="No terminal: wait until the demo is settled, write its picture, take it down.",
+)
+@click.option("--size", default="120x36", show_default=True, metavar="COLSxROWS")
+@click.option("--view", default="overview", show_default=True, metavar="VIEW")
+def demo(
+    paths: ClusterPaths,
+    nodes: int | None,
+    node_cpu: str | None,
+    node_memory: str | None,
+    screenshot: Path | None,
+    size: str,
+    view: str,
+) -> None:
+    """Start the cluster with a demo in it, and watch."""
+    from engine.launch import EngineOptions
+    from podarium.dashboard import dashboard, picture
+    from podarium.demo import manifests
+
+    options = EngineOptions(nodes, node_cpu, node_memory, tuple(manifests()))
+    if screenshot is None:
+        dashboard(paths, options)
+    else:
+        picture(paths, options, screenshot, size=size, view=view)
+
+
+@cli.command()
+@cluster_option
+@shape_options
+def up(
+    paths: ClusterPaths, nodes: int | None, node_cpu: str | None, node_memory: str | None
+) -> None:
+    """Start the cluster without a screen, and wait until it is ready."""
+    from engine.launch import EngineOptions
+    from podarium.lifecycle import up
+
+    up(paths, EngineOptions(nodes, node_cpu, node_memory))
+
+
+@cli.command()
+@cluster_option
+@click.option("--purge", is_flag=True, help="Forget the cluster's objects too.")
+def down(paths: ClusterPaths, purge: bool) -> None:
+    """Stop everything, and leave the machine as it was. Objects are kept for the next start."""
+    from podarium.lifecycle import down
+
+    down(paths, purge=purge)
+
+
+@cli.command()
+@cluster_option
+def status(paths: ClusterPaths) -> None:
+    """What runs: engine, nodes, pods. Exits 3 when the cluster is not running."""
+    from podarium.lifecycle import status
+
+    status(paths)
+
+
+@cli.command()
+@cluster_option
+@click.option("-f", "--filename", "files", multiple=True, required=True, metavar="FILE|DIR|-")
+@click.option("-n", "--namespace", default="default", show_default=True)
+def apply(paths: ClusterPaths, files: tuple[str, ...], namespace: str) -> None:
+    """Create or change objects as the manifests say."""
+    from podarium.objects import apply
+
+    apply(paths, files, namespace)
+
+
+@cli.command()
+@cluster_option
+@click.argument("kind")
+@click.argument("names", nargs=-1)
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("-A", "--all-namespaces", is_flag=True)
+@click.option("-l", "--selector", default="", help="Labels: app=web,tier!=db")
+@click.option("-o", "--output", type=click.Choice(["wide", "yaml", "json", "name"]))
+def get(
+    paths: ClusterPaths,
+    kind: str,
+    names: tuple[str, ...],
+    namespace: str,
+    all_namespaces: bool,
+    selector: str,
+    output: str | None,
+) -> None:
+    """List objects: podarium get pods -o wide."""
+    from podarium.objects import get
+
+    get(paths, kind, names, None if all_namespaces else namespace, selector, output)
+
+
+@cli.command()
+@cluster_option
+@click.argument("kind")
+@click.argument("names", nargs=-1, required=True)
+@click.option("-n", "--namespace", default="default", show_default=True)
+def delete(paths: ClusterPaths, kind: str, names: tuple[str, ...], namespace: str) -> None:
+    """Delete objects by name."""
+    from podarium.objects import delete
+
+    delete(paths, kind, names, namespace)
+
+
+@cli.command()
+@cluster_option
+@click.argument("pod")
+@click.option("-c", "--container", default="")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("-f", "--follow", is_flag=True)
+@click.option("-p", "--previous", is_flag=True, help="Of the container that ran before this one.")
+@click.option("--tail", type=click.IntRange(0), help="Only so many last lines.")
+@click.option("--timestamps", is_flag=True)
+def logs(
+    paths: ClusterPaths,
+    pod: str,
+    container: str,
+    namespace: str,
+    follow: bool,
+    previous: bool,
+    tail: int | None,
+    timestamps: bool,
+) -> None:
+    """What a container wrote."""
+    from podarium.objects import logs
+
+    logs(
+        paths,
+        pod,
+        container,
+        namespace,
+        follow=follow,
+        previous=previous,
+        tail=tail,
+        timestamps=timestamps,
+    )
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@cluster_option
+@click.option("--name", default="", help="The pod's name.  [default: run-…]")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("--env", "-e", multiple=True, metavar="NAME=VALUE")
+@click.option("--detach", "-d", is_flag=True, help="Print the pod's name and leave it running.")
+@click.argument("image")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def run(
+    paths: ClusterPaths,
+    name: str,
+    namespace: str,
+    env: tuple[str, ...],
+    detach: bool,
+    image: str,
+    words: tuple[str, ...],
+) -> None:
+    """Run IMAGE -- COMMAND in a pod, show its output, exit with its code."""
+    from podarium.objects import run
+
+    run(paths, image, words, name=name, namespace=namespace, env=env, detach=detach)
+
+
+@cli.command()
+@click.option("-f", "--filename", required=True, metavar="POD.yaml|-")
+def plan(filename: str) -> None:
+    """Print every operation that starting a pod's containers would do. Needs no root."""
+    from podarium.plans import plan
+
+    plan(filename)
+
+
+@cli.command()
+@click.option("-i", "--input", "archive", required=True, type=click.Path(path_type=Path))
+def load(archive: Path) -> None:
+    """Load images from a docker-archive, an oci-archive or an OCI layout folder."""
+    from podarium.images import load
+
+    load(default_home(), archive)
+
+
+@cli.command()
+def images() -> None:
+    """The images that every cluster of this machine shares."""
+    from podarium.images import images
+
+    images(default_home())
+
+
+@cli.command()
+@cluster_option
+def kubeconfig(paths: ClusterPaths) -> None:
+    """Print the path of the cluster's kubeconfig: export KUBECONFIG=$(podarium kubeconfig)."""
+    click.echo(paths.kubeconfig)

@@ -1,0 +1,105 @@
+"""The dashboard: attach to a running cluster or start one; at the end keep it or stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from engine.home import ClusterPaths
+from engine.launch import EngineOptions, running, spawn
+from podarium import documents
+from podarium.failure import Failure
+from podarium.lifecycle import down, follow_boot, require_root
+
+PICTURE_TIMEOUT_S = 180.0
+
+
+def dashboard(paths: ClusterPaths, options: EngineOptions) -> None:
+    """Open the screen; starts the engine first when there is none, so that both start at once."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Failure(
+            "the dashboard needs a terminal; without one use podarium up, get, logs,"
+            " or podarium demo --screenshot FILE.svg",
+            2,
+        )
+    require_root()
+    boot = None
+    if running(paths) is None:
+        spawn(paths, options)
+        boot = paths.boot_log
+    elif options.apply:
+        _apply(paths, options.apply)
+
+    from podarium.__main__ import STARTED
+    from tui.app import run_dashboard
+    from tui.endpoint import Endpoint
+
+    outcome = run_dashboard(
+        Endpoint(unix=paths.api_socket), cluster=paths.name, boot=boot, t0=STARTED
+    )
+    if outcome == "stop":
+        down(paths)
+    elif running(paths) is not None:
+        option = "" if paths.name == "default" else f" --cluster {paths.name}"
+        click.echo(
+            f"cluster {paths.name} goes on; podarium{option} opens it again,"
+            f" podarium down{option} stops it"
+        )
+
+
+def _apply(paths: ClusterPaths, files: Sequence[Path]) -> None:
+    from engine.client.apply import apply
+    from engine.client.client import Client
+    from podarium.connection import ask
+
+    manifests = documents.read(str(file) for file in files)
+
+    async def talk(client: Client) -> None:
+        for manifest in manifests:
+            await apply(client, manifest)
+
+    ask(paths, talk)
+
+
+def picture(
+    paths: ClusterPaths, options: EngineOptions, file: Path, *, size: str, view: str
+) -> None:
+    """The demo without a terminal: boot, wait until settled, draw into FILE, take it all down.
+
+    A cluster that ran before, or has objects kept, is not taken: another --cluster is asked for.
+    """
+    columns, _, rows = size.partition("x")
+    if not (columns.isdigit() and rows.isdigit() and int(columns) >= 40 and int(rows) >= 12):
+        raise Failure(f"--size {size}: write COLSxROWS, at least 40x12", 2)
+    if paths.state.exists():
+        raise Failure(
+            f"cluster {paths.name} exists, and the picture's cluster is removed afterwards:"
+            f" give another --cluster, or podarium down --purge first"
+        )
+    require_root()
+    from tui.endpoint import Endpoint
+    from tui.recording.screenshot import VIEWS, capture, demo_settled
+
+    if view not in VIEWS:
+        raise Failure(f"--view {view}: there is {', '.join(VIEWS)}", 2)
+    engine = spawn(paths, options)
+    try:
+        follow_boot(paths, engine)
+        asyncio.run(
+            capture(
+                Endpoint(unix=paths.api_socket),
+                file,
+                cluster=paths.name,
+                size=(int(columns), int(rows)),
+                view=view,
+                settled=demo_settled,
+                timeout_s=PICTURE_TIMEOUT_S,
+            )
+        )
+    finally:
+        down(paths, purge=True)
+    click.echo(f"{file}: {view}, {size}")
