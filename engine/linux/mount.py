@@ -121,7 +121,7 @@ def fsconfig_set_flag(fd: int, key: bytes) -> None:
 
 
 def fsconfig_create(fd: int) -> None:
-    """fsconfig(2), FSCONFIG_CMD_CREATE. An error's text is what the filesystem said, if anything."""
+    """fsconfig(2), FSCONFIG_CMD_CREATE. An error holds what the filesystem said, if anything."""
     try:
         syscall("fsconfig", fd, _FSCONFIG_CMD_CREATE, None, None, 0, about="fsconfig create")
     except OSError as error:

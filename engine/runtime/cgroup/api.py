@@ -1,0 +1,197 @@
+"""What a cgroup hierarchy is to the rest of the engine: seven verbs on a relative path.
+
+    create  limit  join  freeze  kill  sample  remove
+
+A path such as b"podarium-default-1a2b3c/node-1/pod1/web" means the same cgroup whether the machine
+keeps it in one tree (v2), in one tree for each controller (v1) or in both (hybrid). Processes live
+only in the leaves, as v2 demands. Nothing outside the path that is given is ever changed, except
+that v2 makes its ancestors hand their controllers down.
+
+The keeper imports this: no dataclasses and no typing, whose imports cost more than all the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import ABC, abstractmethod
+
+from engine.runtime.cgroup import tree, units
+from engine.runtime.cgroup.sampling import Sample, Sampler
+
+UNLIMITED = -1
+
+
+class Resources:
+    """The limits of one cgroup: a value, not to be changed.
+
+    None leaves a setting alone, UNLIMITED (-1) lifts it.
+
+    cpu_shares      relative CPU time under contention, 2 to 262144 (1024 is one CPU's worth)
+    cpu_quota_us    CPU time in each cpu_period_us (1,000 to 1,000,000; 100,000 unless given)
+    memory_limit    bytes; swap is not given on top of it
+    memory_low      bytes that are reclaimed last
+    pids_limit      processes and threads
+    devices         what may be opened, as "c 1:3 rwm"; everything else may not. Only where the
+                    hierarchy `controls_devices`
+    oom_group       whether the OOM killer ends the whole cgroup; v2 only, v1 kills one process
+    """
+
+    __slots__ = (
+        "cpu_period_us",
+        "cpu_quota_us",
+        "cpu_shares",
+        "devices",
+        "memory_limit",
+        "memory_low",
+        "oom_group",
+        "pids_limit",
+    )
+
+    def __init__(
+        self,
+        *,
+        cpu_shares: int | None = None,
+        cpu_quota_us: int | None = None,
+        cpu_period_us: int | None = None,
+        memory_limit: int | None = None,
+        memory_low: int | None = None,
+        pids_limit: int | None = None,
+        devices: tuple[str, ...] | None = None,
+        oom_group: bool | None = None,
+    ) -> None:
+        self.cpu_shares = cpu_shares
+        self.cpu_quota_us = cpu_quota_us
+        self.cpu_period_us = cpu_period_us
+        self.memory_limit = memory_limit
+        self.memory_low = memory_low
+        self.pids_limit = pids_limit
+        self.devices = devices
+        self.oom_group = oom_group
+
+    def within(self, parent: Resources) -> Resources:
+        """These limits, with no more CPU quota than `parent` has.
+
+        v2 gives a child the smaller of the two quotas; v1 refuses a larger one (EINVAL).
+        """
+        quota, ceiling = self.cpu_quota_us, parent.cpu_quota_us
+        if quota is None or quota < 0 or ceiling is None or ceiling < 0:
+            return self
+        period = self.cpu_period_us or units.PERIOD_US
+        most = ceiling * period // (parent.cpu_period_us or units.PERIOD_US)
+        limited = Resources()
+        for name, value in self.fields().items():
+            setattr(limited, name, value)
+        limited.cpu_quota_us = min(quota, most)
+        return limited
+
+    def fields(self) -> dict[str, object]:
+        """Every setting by name, as the constructor takes them."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Resources) and self.fields() == other.fields()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.fields().values()))
+
+    def __repr__(self) -> str:
+        given = (f"{k}={v!r}" for k, v in self.fields().items() if v is not None)
+        return f"Resources({', '.join(given)})"
+
+
+class Hierarchy(ABC):
+    """One way of the kernel to keep cgroups. Stateless: any process may act on any path."""
+
+    name: str
+    """v1, v2 or hybrid."""
+
+    controllers: frozenset[bytes]
+    """What can be limited here, of cpu, memory, pids, devices, ..."""
+
+    controls_devices: bool = False
+    """Whether Resources.devices means something."""
+
+    @abstractmethod
+    def directories(self, path: bytes) -> list[bytes]:
+        """Every directory that together make the cgroup, whether it exists or not."""
+
+    @abstractmethod
+    def create(self, path: bytes) -> None:
+        """Make a cgroup, and its ancestors, where missing."""
+
+    @abstractmethod
+    def writes(self, path: bytes, resources: Resources) -> list[tuple[bytes, bytes]]:
+        """What limit() writes to a new cgroup, as (file, value), in order. Pure."""
+
+    @abstractmethod
+    def join_files(self, path: bytes) -> list[bytes]:
+        """Where a single-threaded process born in directory_fd(path) still has to write b"0"."""
+
+    @abstractmethod
+    def freeze(self, path: bytes, frozen: bool) -> None:
+        """Ask for every process of the subtree to stop, or to go on. See is_frozen()."""
+
+    @abstractmethod
+    def is_frozen(self, path: bytes) -> bool:
+        """Whether every process has stopped."""
+
+    @abstractmethod
+    def kill(self, path: bytes) -> None:
+        """SIGKILL to all of the subtree, frozen or forking; fine when it is gone. Does not wait."""
+
+    @abstractmethod
+    def sampler(self, path: bytes) -> Sampler:
+        """Open the cgroup's counters, to be read again and again."""
+
+    @abstractmethod
+    def mounts(self) -> list[tuple[bytes, bytes, bytes]]:
+        """What shows a container its own cgroups: (name below /sys/fs/cgroup, fstype, options)."""
+
+    @abstractmethod
+    def _process_tree(self) -> bytes:
+        """The root of a tree that every process of ours is in."""
+
+    def directory_fd(self, path: bytes) -> int | None:
+        """A descriptor for CLONE_INTO_CGROUP, or None without a v2 tree."""
+        return None
+
+    def limit(self, path: bytes, resources: Resources) -> None:
+        """Set limits, on a new or a living cgroup."""
+        for file, value in self.writes(path, resources):
+            tree.write(file, value)
+
+    def join(self, path: bytes) -> None:
+        """Move the caller, which must be single-threaded."""
+        for file in self.join_files(path):
+            tree.write(file, b"0")
+
+    def sample(self, path: bytes) -> Sample:
+        """Read the counters once."""
+        with self.sampler(path) as sampler:
+            return sampler.sample()
+
+    def exists(self, path: bytes) -> bool:
+        """Whether any part of the cgroup is there."""
+        return any(os.path.isdir(directory) for directory in self.directories(path))
+
+    def children(self, path: bytes) -> list[bytes]:
+        """The names of the cgroups right below, sorted; none when the path does not exist."""
+        found: set[bytes] = set()
+        for directory in self.directories(path):
+            found.update(tree.children(directory))
+        return sorted(found)
+
+    def procs(self, path: bytes) -> list[int]:
+        """The pids of the whole subtree; 0 for a process outside of our pid namespace."""
+        return tree.procs(os.path.join(self._process_tree(), tree.relative(path)))
+
+    def remove(self, path: bytes, timeout: float = 2.0) -> None:
+        """Remove the cgroup and all below, bottom up; fine when it is already gone.
+
+        A process counts until its parent has reaped it, so a busy cgroup is tried again until
+        `timeout` (s) has passed: then raise OSError(EBUSY, ..., directory).
+        """
+        deadline = time.monotonic() + timeout
+        for directory in self.directories(path):
+            tree.remove(directory, deadline)

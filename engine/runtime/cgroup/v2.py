@@ -1,0 +1,127 @@
+"""cgroup v2: one tree for all controllers, Documentation/admin-guide/cgroup-v2.rst."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from engine.runtime.cgroup import tree, units
+from engine.runtime.cgroup.api import Hierarchy, Resources
+from engine.runtime.cgroup.sampling import V2Sampler, number
+
+_WANTED = (b"cpu", b"memory", b"pids", b"io")
+
+
+class V2(Hierarchy):
+    name = "v2"
+
+    def __init__(self, root: bytes) -> None:
+        """`root`: where the tree is mounted. Beside v1's trees it may have no controllers."""
+        self.root = root
+        available = tree.read(root + b"/cgroup.controllers").split()
+        self.controllers = frozenset(c for c in _WANTED if c in available)
+        self._swap = b"memory" in self.controllers and _accounts_swap(root)
+
+    def directories(self, path: bytes) -> list[bytes]:
+        return [self.root + b"/" + tree.relative(path)]
+
+    def create(self, path: bytes) -> None:
+        """A cgroup gets the controllers that each of its ancestors hands down."""
+        parent = os.path.dirname(tree.relative(path))
+        if parent and not os.path.isdir(self.root + b"/" + parent):
+            self.create(parent)
+        self._hand_down(parent)
+        try:
+            os.mkdir(self.root + b"/" + path, 0o755)
+        except FileExistsError:
+            pass
+
+    def _hand_down(self, path: bytes) -> None:
+        """Have a cgroup, b"" for the root, pass every wanted controller to its children."""
+        control = b"/".join(filter(None, (self.root, path, b"cgroup.subtree_control")))
+        missing = self.controllers.difference(tree.read(control).split())
+        if not missing:
+            return
+        if path:
+            self._hand_down(os.path.dirname(path))
+        try:
+            tree.write(control, b" ".join(b"+" + name for name in sorted(missing)))
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            # The "no internal processes" rule, which spares only the machine's own root.
+            where = os.path.dirname(control).decode()
+            text = (
+                f"{where} has processes of its own, so it cannot hand its controllers down;"
+                " move them into a cgroup below it first"
+            )
+            raise OSError(errno.EBUSY, text, error.filename) from None
+
+    def writes(self, path: bytes, resources: Resources) -> list[tuple[bytes, bytes]]:
+        directory = self.root + b"/" + tree.relative(path)
+        found: list[tuple[bytes, bytes]] = []
+
+        def write(file: bytes, value: bytes) -> None:
+            found.append((directory + b"/" + file, value))
+
+        if resources.cpu_shares is not None:
+            write(b"cpu.weight", b"%d" % units.weight(resources.cpu_shares))
+        if resources.cpu_quota_us is not None:
+            write(b"cpu.max", units.cpu_max(resources.cpu_quota_us, resources.cpu_period_us))
+        if resources.memory_limit is not None:
+            write(b"memory.max", units.maximum(resources.memory_limit))
+            if self._swap:
+                write(b"memory.swap.max", b"max" if resources.memory_limit < 0 else b"0")
+        if resources.memory_low is not None:
+            write(b"memory.low", units.maximum(resources.memory_low))
+        if resources.oom_group is not None:
+            write(b"memory.oom.group", b"%d" % resources.oom_group)
+        if resources.pids_limit is not None:
+            write(b"pids.max", units.maximum(resources.pids_limit))
+        return found
+
+    def join_files(self, path: bytes) -> list[bytes]:
+        tree.relative(path)
+        return []
+
+    def join(self, path: bytes) -> None:
+        tree.write(self._file(path, b"cgroup.procs"), b"0")
+
+    def directory_fd(self, path: bytes) -> int | None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        return os.open(self.directories(path)[0], flags)
+
+    def freeze(self, path: bytes, frozen: bool) -> None:
+        tree.write(self._file(path, b"cgroup.freeze"), b"%d" % frozen)
+
+    def is_frozen(self, path: bytes) -> bool:
+        return number(tree.read(self._file(path, b"cgroup.events")), b"frozen") == 1
+
+    def kill(self, path: bytes) -> None:
+        """cgroup.kill, Linux 5.14: at once for all, and also for those being forked."""
+        try:
+            tree.write(self._file(path, b"cgroup.kill"), b"1")
+        except FileNotFoundError:
+            if self.exists(path):
+                raise
+
+    def sampler(self, path: bytes) -> V2Sampler:
+        return V2Sampler(self.directories(path)[0])
+
+    def mounts(self) -> list[tuple[bytes, bytes, bytes]]:
+        return [(b"", b"cgroup2", b"")]
+
+    def _process_tree(self) -> bytes:
+        return self.root
+
+    def _file(self, path: bytes, name: bytes) -> bytes:
+        return b"/".join((self.root, tree.relative(path), name))
+
+
+def _accounts_swap(root: bytes) -> bool:
+    """Whether cgroups here have memory.swap.max, which the machine's root never has."""
+    for name in (b".", *(b"./" + child for child in tree.children(root))):
+        directory = root + b"/" + name
+        if os.path.exists(directory + b"/memory.max"):
+            return os.path.exists(directory + b"/memory.swap.max")
+    return os.path.exists(b"/proc/swaps")
