@@ -3,8 +3,8 @@
     image: Annotated[str, F("Image reference.", 2)] = ""
 
 carries the Python name (and so the JSON name), the type, the default, a text, the protobuf tag, and
-for lists how a strategic merge patch joins them. Decoding tolerates unknown fields, because the bytes
-in the store, not these views, are what an object is.
+for lists how a strategic merge patch joins them. Decoding tolerates unknown fields, because the
+bytes in the store, not these views, are what an object is.
 """
 
 from __future__ import annotations

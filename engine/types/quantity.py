@@ -1,8 +1,8 @@
 """Quantities: "250m" CPUs, "1.5Gi" bytes.
 
-The grammar is Kubernetes': a signed decimal, then one of n u m k M G T P E, Ki Mi Gi Ti Pi Ei, or an
-exponent.
-Arithmetic is exact (Decimal); rounding, where an integer is asked for, goes up, as in Kubernetes.
+The grammar is Kubernetes': a signed decimal, then one of n u m k M G T P E, Ki Mi Gi Ti Pi Ei, or
+an exponent. Arithmetic is exact (Decimal); rounding, where an integer is asked for, goes up, as in
+Kubernetes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Label selectors, from text ("a=b,c!=d,e in (x,y),!f") or from a LabelSelector object.
 
-Both become one `Selector`: terms that must all hold. A term that excludes a value also holds when the
-label is absent, as in Kubernetes.
+Both become one `Selector`: terms that must all hold. A term that excludes a value also holds when
+the label is absent, as in Kubernetes.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def label_key_fault(key: str) -> str | None:
         return "name part must be no more than 63 bytes"
     if not _NAME.fullmatch(name):
         return (
-            "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and"
-            " end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex"
-            " used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+            "name part must consist of alphanumeric characters, '-', '_' or '.', and must start"
+            " and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc',"
+            " regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
         )
     return None
 
@@ -49,8 +49,8 @@ def label_value_fault(value: str) -> str | None:
         return "must be no more than 63 bytes"
     if value and not _NAME.fullmatch(value):
         return (
-            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or"
-            " '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or"
+            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_'"
+            " or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or"
             " 'my_value',  or '12345', regex used for validation is"
             " '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
         )

@@ -1,7 +1,8 @@
 """Errors of the API: exceptions here, `Status` objects on the wire, with Kubernetes' own wording.
 
 `resource` in the constructors is the plural with its group ("pods", "deployments.apps";
-Resource.qualified), `kind` the kind with its group ("Pod", "Deployment.apps"; Resource.qualified_kind).
+Resource.qualified), `kind` the kind with its group ("Pod", "Deployment.apps";
+Resource.qualified_kind).
 """
 
 from __future__ import annotations

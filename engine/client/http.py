@@ -1,0 +1,199 @@
+"""HTTP to an API server: over a unix socket, or over TCP and TLS as a kubeconfig says."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from engine.client import kubeconfig
+from engine.client.errors import KubeconfigError, Unreachable
+from engine.client.kubeconfig import Access
+from engine.client.transport import Response, error_of
+
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 60
+
+
+class HttpTransport:
+    """Requests over HTTP/1.1 with kept connections. Use it in one event loop."""
+
+    def __init__(self, unix: Path | None = None, *, access: Access | None = None) -> None:
+        """Speak to the server at a unix socket, or to the one that `access` describes."""
+        if (unix is None) == (access is None):
+            raise TypeError("exactly one of unix and access must be given")
+        self._unix = unix
+        self._access = access
+        self._base = access.server if access else "http://podarium"
+        self.endpoint = access.server if access else str(unix)
+        self.namespace = access.namespace if access else "default"
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def from_kubeconfig(
+        cls, path: Path | Sequence[Path] | None = None, context: str | None = None
+    ) -> HttpTransport:
+        """Speak to the server of a context of the given file(s), else of kubectl's own.
+
+        Raise KubeconfigError.
+        """
+        if path is None:
+            path = kubeconfig.default_paths()
+        paths = [path] if isinstance(path, Path) else list(path)
+        return cls(access=kubeconfig.read(paths, context))
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str | None = None,
+        accept: str | None = None,
+    ) -> Response:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
+        try:
+            async with self._open().request(
+                method,
+                self._url(path, query),
+                data=body,
+                headers=self._headers(accept, content_type),
+                timeout=timeout,
+                allow_redirects=False,
+            ) as answer:
+                headers = {k.lower(): v for k, v in answer.headers.items()}
+                return Response(answer.status, await answer.read(), headers)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise self._unreachable(error) from error
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        accept: str | None = None,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        try:
+            answer = await self._open().request(
+                method,
+                self._url(path, query),
+                headers=self._headers(accept, None),
+                timeout=timeout,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise self._unreachable(error) from error
+        try:
+            if not 200 <= answer.status < 300:
+                try:
+                    body = await asyncio.wait_for(answer.read(), ANSWER_SECONDS)
+                except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                    raise self._unreachable(error) from error
+                raise error_of(answer.status, body)
+            yield self._chunks(answer)
+        finally:
+            answer.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _chunks(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in answer.content.iter_any():
+                yield chunk
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise self._unreachable(error) from error
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector: aiohttp.BaseConnector
+            if self._unix is not None:
+                connector = aiohttp.UnixConnector(str(self._unix), limit=0)
+            else:
+                assert self._access is not None
+                connector = aiohttp.TCPConnector(limit=0, ssl=_tls(self._access))
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "podarium"},
+            )
+        return self._session
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+        text = self._base + path
+        return URL(f"{text}?{urlencode(query)}" if query else text, encoded=True)
+
+    def _headers(self, accept: str | None, content_type: str | None) -> dict[str, str]:
+        headers = {}
+        if accept:
+            headers["Accept"] = accept
+        if content_type:
+            headers["Content-Type"] = content_type
+        access = self._access
+        if access is None:
+            return headers
+        token = access.token
+        if token is None and access.token_file is not None:
+            try:
+                token = access.token_file.read_text().strip()
+            except OSError as error:
+                raise KubeconfigError(f"tokenFile {access.token_file}: {error.strerror}") from error
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        elif access.username:
+            pair = f"{access.username}:{access.password or ''}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        return headers
+
+    def _unreachable(self, error: BaseException) -> Unreachable:
+        cause = getattr(error, "os_error", None) or error
+        reason = getattr(cause, "strerror", None) or str(cause)
+        return Unreachable(self.endpoint, reason or type(cause).__name__)
+
+
+def _tls(access: Access) -> ssl.SSLContext:
+    """Trust what the kubeconfig trusts, and show its certificate."""
+    context = ssl.create_default_context()
+    try:
+        if access.ca is not None:
+            context = ssl.create_default_context(cadata=access.ca.decode("ascii"))
+        if access.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if access.client_certificate and access.client_key:
+            _load_certificate(context, access.client_certificate, access.client_key)
+    except (ssl.SSLError, UnicodeDecodeError) as error:
+        raise KubeconfigError(f"context {access.context!r}: certificates: {error}") from error
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """The ssl module reads certificates only from files; memory behind a descriptor is one, and
+    never reaches a disk."""
+    fds = []
+    try:
+        for content in (certificate, key):
+            fd = os.memfd_create("podarium-tls", os.MFD_CLOEXEC)
+            fds.append(fd)
+            with open(fd, "wb", closefd=False) as file:
+                file.write(content)
+        names: list[Any] = [f"/proc/self/fd/{fd}" for fd in fds]
+        context.load_cert_chain(*names)
+    finally:
+        for fd in fds:
+            os.close(fd)
