@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 
-class Unreachable(Exception):
+class Unreachable(ConnectionError):
     """The server cannot be reached, or the connection broke. Trying again later may help."""
 
     def __init__(self, endpoint: str, reason: object) -> None:

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -37,6 +37,12 @@ class HttpTransport:
         self.endpoint = access.server if access else str(unix)
         self.namespace = access.namespace if access else "default"
         self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
 
     @classmethod
     def from_kubeconfig(

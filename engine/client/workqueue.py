@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
-from typing import Generic, TypeVar
-
-K = TypeVar("K", bound=Hashable)
 
 BASE_DELAY = 0.005
 MAX_DELAY = 1000.0
@@ -22,17 +18,17 @@ class ShutDown(Exception):
     """The queue is closed and empty."""
 
 
-class WorkQueue(Generic[K]):
+class WorkQueue:
     """Keys that wait for a worker. Use it in one event loop, whose clock it takes."""
 
     def __init__(self, *, base_delay: float = BASE_DELAY, max_delay: float = MAX_DELAY) -> None:
         self._base_delay = base_delay
         self._max_delay = max_delay
-        self._queue: deque[K] = deque()
-        self._dirty: set[K] = set()
-        self._processing: set[K] = set()
-        self._timers: dict[K, asyncio.TimerHandle] = {}
-        self._failures: dict[K, int] = {}
+        self._queue: deque[str] = deque()
+        self._dirty: set[str] = set()
+        self._processing: set[str] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._failures: dict[str, int] = {}
         self._wakeup = asyncio.Event()
         self._closed = False
 
@@ -45,7 +41,7 @@ class WorkQueue(Generic[K]):
         """Whether nothing waits (delays aside) and nothing is worked on."""
         return not self._queue and not self._processing
 
-    def add(self, key: K) -> None:
+    def add(self, key: str) -> None:
         """Ask for work on `key` as soon as possible."""
         if self._closed or key in self._dirty:
             return
@@ -53,7 +49,7 @@ class WorkQueue(Generic[K]):
         if key not in self._processing:
             self._push(key)
 
-    def add_after(self, key: K, seconds: float) -> None:
+    def add_after(self, key: str, seconds: float) -> None:
         """Ask for work on `key` in `seconds`, or sooner if that was asked for already."""
         if self._closed:
             return
@@ -68,7 +64,7 @@ class WorkQueue(Generic[K]):
             pending.cancel()
         self._timers[key] = loop.call_later(seconds, self._due, key)
 
-    def add_rate_limited(self, key: K) -> float:
+    def retry(self, key: str) -> float:
         """Ask for work on `key` after one more failure; return the seconds it waits."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
@@ -77,15 +73,15 @@ class WorkQueue(Generic[K]):
         self.add_after(key, delay)
         return delay
 
-    def forget(self, key: K) -> None:
+    def forget(self, key: str) -> None:
         """Work on `key` succeeded: its next failure waits the shortest time again."""
         self._failures.pop(key, None)
 
-    def failures(self, key: K) -> int:
+    def failures(self, key: str) -> int:
         """How often `key` failed since `forget`."""
         return self._failures.get(key, 0)
 
-    async def get(self) -> K:
+    async def get(self) -> str:
         """The next key; call `done` with it afterwards. Raise ShutDown."""
         while not self._queue:
             if self._closed:
@@ -97,7 +93,7 @@ class WorkQueue(Generic[K]):
         self._processing.add(key)
         return key
 
-    def done(self, key: K) -> None:
+    def done(self, key: str) -> None:
         """Work on `key` has ended, well or not."""
         self._processing.discard(key)
         if key in self._dirty:
@@ -111,10 +107,10 @@ class WorkQueue(Generic[K]):
         self._timers.clear()
         self._wakeup.set()
 
-    def _push(self, key: K) -> None:
+    def _push(self, key: str) -> None:
         self._queue.append(key)
         self._wakeup.set()
 
-    def _due(self, key: K) -> None:
+    def _due(self, key: str) -> None:
         del self._timers[key]
         self.add(key)
