@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 BASE_DELAY = 0.005
 MAX_DELAY = 1000.0
@@ -18,17 +22,17 @@ class ShutDown(Exception):
     """The queue is closed and empty."""
 
 
-class WorkQueue:
+class WorkQueue(Generic[K]):
     """Keys that wait for a worker. Use it in one event loop, whose clock it takes."""
 
     def __init__(self, *, base_delay: float = BASE_DELAY, max_delay: float = MAX_DELAY) -> None:
         self._base_delay = base_delay
         self._max_delay = max_delay
-        self._queue: deque[str] = deque()
-        self._dirty: set[str] = set()
-        self._processing: set[str] = set()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._failures: dict[str, int] = {}
+        self._queue: deque[K] = deque()
+        self._dirty: set[K] = set()
+        self._processing: set[K] = set()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
         self._wakeup = asyncio.Event()
         self._closed = False
 
@@ -41,7 +45,7 @@ class WorkQueue:
         """Whether nothing waits (delays aside) and nothing is worked on."""
         return not self._queue and not self._processing
 
-    def add(self, key: str) -> None:
+    def add(self, key: K) -> None:
         """Ask for work on `key` as soon as possible."""
         if self._closed or key in self._dirty:
             return
@@ -49,7 +53,7 @@ class WorkQueue:
         if key not in self._processing:
             self._push(key)
 
-    def add_after(self, key: str, seconds: float) -> None:
+    def add_after(self, key: K, seconds: float) -> None:
         """Ask for work on `key` in `seconds`, or sooner if that was asked for already."""
         if self._closed:
             return
@@ -64,7 +68,7 @@ class WorkQueue:
             pending.cancel()
         self._timers[key] = loop.call_later(seconds, self._due, key)
 
-    def retry(self, key: str) -> float:
+    def add_rate_limited(self, key: K) -> float:
         """Ask for work on `key` after one more failure; return the seconds it waits."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
@@ -73,15 +77,15 @@ class WorkQueue:
         self.add_after(key, delay)
         return delay
 
-    def forget(self, key: str) -> None:
+    def forget(self, key: K) -> None:
         """Work on `key` succeeded: its next failure waits the shortest time again."""
         self._failures.pop(key, None)
 
-    def failures(self, key: str) -> int:
+    def failures(self, key: K) -> int:
         """How often `key` failed since `forget`."""
         return self._failures.get(key, 0)
 
-    async def get(self) -> str:
+    async def get(self) -> K:
         """The next key; call `done` with it afterwards. Raise ShutDown."""
         while not self._queue:
             if self._closed:
@@ -93,7 +97,7 @@ class WorkQueue:
         self._processing.add(key)
         return key
 
-    def done(self, key: str) -> None:
+    def done(self, key: K) -> None:
         """Work on `key` has ended, well or not."""
         self._processing.discard(key)
         if key in self._dirty:
@@ -107,10 +111,10 @@ class WorkQueue:
         self._timers.clear()
         self._wakeup.set()
 
-    def _push(self, key: str) -> None:
+    def _push(self, key: K) -> None:
         self._queue.append(key)
         self._wakeup.set()
 
-    def _due(self, key: str) -> None:
+    def _due(self, key: K) -> None:
         del self._timers[key]
         self.add(key)
