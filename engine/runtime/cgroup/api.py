@@ -12,11 +12,12 @@ The keeper imports this: no dataclasses and no typing, whose imports cost more t
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from abc import ABC, abstractmethod
 
-from engine.runtime.cgroup import tree, units
+from engine.runtime.cgroup import tree
 from engine.runtime.cgroup.sampling import Sample, Sampler
 
 UNLIMITED = -1
@@ -69,22 +70,6 @@ class Resources:
         self.devices = devices
         self.oom_group = oom_group
 
-    def within(self, parent: Resources) -> Resources:
-        """These limits, with no more CPU quota than `parent` has.
-
-        v2 gives a child the smaller of the two quotas; v1 refuses a larger one (EINVAL).
-        """
-        quota, ceiling = self.cpu_quota_us, parent.cpu_quota_us
-        if quota is None or quota < 0 or ceiling is None or ceiling < 0:
-            return self
-        period = self.cpu_period_us or units.PERIOD_US
-        most = ceiling * period // (parent.cpu_period_us or units.PERIOD_US)
-        limited = Resources()
-        for name, value in self.fields().items():
-            setattr(limited, name, value)
-        limited.cpu_quota_us = min(quota, most)
-        return limited
-
     def fields(self) -> dict[str, object]:
         """Every setting by name, as the constructor takes them."""
         return {name: getattr(self, name) for name in self.__slots__}
@@ -98,6 +83,25 @@ class Resources:
     def __repr__(self) -> str:
         given = (f"{k}={v!r}" for k, v in self.fields().items() if v is not None)
         return f"Resources({', '.join(given)})"
+
+
+def detect(root: bytes = b"/sys/fs/cgroup") -> Hierarchy:
+    """The hierarchy that this machine keeps at `root`: pure v2, v1, or both.
+
+    Raise OSError(EOPNOTSUPP) when no cgroup filesystem is mounted there.
+    """
+    # Here, because they are made of what this module defines.
+    from engine.runtime.cgroup import mounts, v1, v2
+    from engine.runtime.cgroup.hybrid import Hybrid
+
+    found, unified = mounts.parse(tree.read(b"/proc/self/mountinfo"), root)
+    if unified == root:
+        return v2.V2(root)
+    roots = {name: where for name, where in found.items() if name in v1.USED}
+    if not roots:
+        text = "no cgroup filesystem is mounted here (mount -t cgroup2 none /sys/fs/cgroup)"
+        raise OSError(errno.EOPNOTSUPP, text, root)
+    return Hybrid(roots, unified) if unified else v1.V1(roots)
 
 
 class Hierarchy(ABC):
