@@ -47,9 +47,7 @@ class Family:
 
 def template_hash(template: PodTemplateSpec, collisions: int | None) -> str:
     """A short name for a template, the same in every process and after every restart."""
-    text = json.dumps(_comparable(template), sort_keys=True) + (
-        f"/{collisions}" if collisions else ""
-    )
+    text = json.dumps([_comparable(template), collisions or 0], sort_keys=True)
     number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
     letters = []
     for _ in range(HASH_LENGTH):

@@ -158,11 +158,12 @@ def scale(deployment: Deployment, sets: Family) -> list[Resize]:
     active = [rs for rs in sets.all if size(rs) > 0]
     if len(active) <= 1:
         only = active[0] if active else sets.new or (sets.old[-1] if sets.old else None)
-        return [Resize(only, bounds.replicas)] if only and size(only) != bounds.replicas else []
+        return [Resize(only, bounds.replicas)] if only else []
     if sets.new is not None and _saturated(bounds, sets.new):
         return [Resize(rs, 0) for rs in sets.old if size(rs) > 0]
     if deployment.spec.strategy.type == "Recreate":
-        return []
+        # Sizes stay until the old pods are gone; the sets only take note of the new number.
+        return [Resize(rs, size(rs)) for rs in active]
     return _in_proportion(deployment, bounds, active)
 
 
@@ -180,9 +181,7 @@ def _in_proportion(
     allowed = bounds.most if bounds.replicas > 0 else 0
     to_add = allowed - total(active)
     # Largest first; among equals the youngest grows and the oldest shrinks.
-    ordered = sorted(
-        active, key=lambda rs: rs.metadata.creation_timestamp or "", reverse=to_add > 0
-    )
+    ordered = sorted(active, key=_created, reverse=to_add > 0)
     ordered.sort(key=size, reverse=True)
     sizes: dict[str, int] = {}
     added = 0
@@ -195,6 +194,10 @@ def _in_proportion(
     largest = ordered[0].metadata.name
     sizes[largest] = max(sizes[largest] + to_add - added, 0)
     return [Resize(rs, sizes[rs.metadata.name]) for rs in ordered]
+
+
+def _created(rs: ReplicaSet) -> str:
+    return rs.metadata.creation_timestamp or ""
 
 
 def _share(rs: ReplicaSet, bounds: Limits, reported: int) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import time
 
 from engine.client.client import Client
+from engine.client.errors import Unreachable
 from engine.client.events import EventRecorder
 from engine.client.informer import Informer
 from engine.scheduler.columns import Columns
@@ -106,7 +107,7 @@ class Scheduler:
         try:
             async with self._slots:
                 await self._client.bind(pod.namespace, pod.name, node)
-        except (StatusError, OSError) as error:
+        except (StatusError, Unreachable) as error:
             self._forget(waiting, error)
             return
         seen = self._pods.objects.get(pod.key)
@@ -151,17 +152,16 @@ class Scheduler:
         patch = {"status": {"conditions": [to_dict(c) for c in (*others, condition)]}}
         try:
             await self._client.patch(Pod, pod.name, pod.namespace, patch, subresource="status")
-        except (StatusError, OSError):
+        except (StatusError, Unreachable):
             # The pod went, or the server is away: the next cycle says it again.
             return
 
     # -- what is seen ---------------------------------------------------------------------------
 
     def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
-        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
-            self._gone(old)
-            old = None
         if new is None:
+            if old is not None:
+                self._gone(old)
             return
         if new.status.phase in ("Succeeded", "Failed"):
             self._gone(new)
