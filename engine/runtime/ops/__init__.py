@@ -1,0 +1,1 @@
+"""What a container start consists of: one small class an operation."""

@@ -1,0 +1,115 @@
+"""An operation: a step of a container start that can be described, sent and applied.
+
+The keeper imports this and everything beside it: no dataclasses and no typing, whose imports cost a
+fork more than all of ours.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, dataclass_transform
+
+    from engine.runtime.cgroup.api import Hierarchy
+else:
+
+    def dataclass_transform(**_):
+        return lambda cls: cls
+
+
+class Context:
+    """What operations find around them: descriptors that only the process applying them knows.
+
+    `root` is the container's root directory, as an O_PATH descriptor, once there is one.
+    """
+
+    __slots__ = (
+        "hierarchy",
+        "namespaces",
+        "pidfd",
+        "report",
+        "root",
+        "stderr",
+        "stdout",
+        "warnings",
+    )
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self.hierarchy = hierarchy
+        self.namespaces: dict[str, int] = {}
+        self.pidfd = self.root = self.report = self.stdout = self.stderr = -1
+        self.warnings: list[str] = []
+
+
+@dataclass_transform(frozen_default=True)
+class Op:
+    """Base of all. A subclass declares its fields, of types that marshal can carry.
+
+    NAME    how it is sent and what a trace calls it
+    PHASE   the part of a start it belongs to, for those who watch
+    """
+
+    NAME = ""
+    PHASE = ""
+    _FIELDS: tuple[str, ...] = ()
+    _ALL: dict[str, type[Op]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls._FIELDS = tuple(cls.__annotations__)
+        Op._ALL[cls.NAME] = cls
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        self.__dict__.update(zip(self._FIELDS, values, strict=False), **named)
+
+    def apply(self, context: Context) -> None:
+        """Do it. Raise OSError naming the object."""
+        raise NotImplementedError
+
+    @property
+    def about(self) -> str:
+        """What it is done to, in few words."""
+        return ""
+
+    def describe(self) -> str:
+        """What it does and why, in one line for a person."""
+        raise NotImplementedError
+
+    def shell(self) -> str:
+        """The command that does the same, or a comment where there is none. ROOT is the rootfs."""
+        raise NotImplementedError
+
+    def encode(self) -> tuple[object, ...]:
+        """As a tuple for marshal; decode() gives the operation back."""
+        return (self.NAME, *(self.__dict__[name] for name in self._FIELDS))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Op) and self.encode() == other.encode()
+
+    def __hash__(self) -> int:
+        return hash(self.encode())
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
+        return f"{type(self).__name__}({fields})"
+
+
+def decode(encoded: tuple[Any, ...]) -> Op:
+    """The operation that encode() made. Raise KeyError when its module is not imported."""
+    name, *values = encoded
+    make: Callable[..., Op] = Op._ALL[name]
+    return make(*values)
+
+
+def shown(path: bytes) -> str:
+    """A path as text for a person, whatever its bytes."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def quoted(words: bytes | str) -> str:
+    """One word of a shell command line (shlex.quote, whose import is not worth it here)."""
+    text = words if isinstance(words, str) else shown(words)
+    plain = text and all(c.isalnum() or c in "@%+=:,./-_" for c in text)
+    return text if plain else "'" + text.replace("'", "'\"'\"'") + "'"
