@@ -10,6 +10,7 @@ may have seen is given twice.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -50,6 +51,8 @@ class Journal:
         """Open or create; raise Busy, Corrupt, or Unwritable with the file's name."""
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        # For its owner only: secrets lie inside. SQLite gives its other files the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
             self._db = sqlite3.connect(
                 path, timeout=0, isolation_level=None, check_same_thread=False

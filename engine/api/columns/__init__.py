@@ -1,0 +1,1 @@
+"""Cells of the tables, by family of kinds."""

@@ -1,0 +1,134 @@
+"""The API over HTTP: a unix socket for this machine's root, and TLS on loopback for kubectl.
+
+Only here is aiohttp known. A streaming answer is written as it comes and ends with its client.
+Over TLS a client must show a certificate of the cluster's CA; the handshake lets everyone in, so
+that who has none gets a 401 that says so instead of a broken connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiohttp import web
+
+from engine.api.handler import Api
+from engine.api.request import Request, Response
+from engine.types.status import RequestEntityTooLarge, StatusError, Unauthorized
+
+BACKLOG = 4096  # 1,000 watchers may come at once
+BODY_MAX = 3 << 20  # etcd's request limit, and so kube-apiserver's, is 1.5 MiB an object
+SHUTDOWN = 2.0
+
+
+class Server:
+    """Any number of listeners before one API."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._runner: web.ServerRunner | None = None
+        self._sockets: list[Path] = []
+
+    async def listen_unix(self, path: Path) -> None:
+        """Listen at `path`, for its owner only; what was there before is replaced."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        runner = await self._start()
+        # The mask makes the socket 0600 from its first moment on; a chmod would come too late.
+        before = os.umask(0o177)
+        try:
+            await web.UnixSite(runner, path, backlog=BACKLOG).start()
+        finally:
+            os.umask(before)
+        self._sockets.append(path)
+
+    async def listen_tls(self, host: str, port: int, context: ssl.SSLContext) -> int:
+        """Listen on `host`; port 0 takes a free one. Return the port; raise OSError if taken."""
+        runner = await self._start()
+        site = web.TCPSite(runner, host, port, ssl_context=context, backlog=BACKLOG)
+        await site.start()
+        assert isinstance(site._server, asyncio.Server)
+        bound: int = site._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def close(self) -> None:
+        """End every connection; the API's own streams should have been ended before."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        for path in self._sockets:
+            path.unlink(missing_ok=True)
+        self._sockets.clear()
+
+    async def _start(self) -> web.ServerRunner:
+        if self._runner is None:
+            server = web.Server(self._handle, access_log=None)
+            self._runner = web.ServerRunner(
+                server, shutdown_timeout=SHUTDOWN, handler_cancellation=True
+            )
+            await self._runner.setup()
+        return self._runner
+
+    async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        try:
+            _check_certificate(http)
+            request = await _read(http)
+        except StatusError as error:
+            return _whole(Response.failure(error))
+        response = await self._api.handle(request)
+        if isinstance(response.body, bytes):
+            return _whole(response)
+        return await _stream(http, response, response.body)
+
+
+def _check_certificate(http: web.BaseRequest) -> None:
+    transport = http.transport
+    if transport is None or transport.get_extra_info("sslcontext") is None:
+        return
+    if not transport.get_extra_info("peercert"):
+        raise Unauthorized
+
+
+async def _read(http: web.BaseRequest) -> Request:
+    if (http.content_length or 0) > BODY_MAX:
+        raise RequestEntityTooLarge(BODY_MAX)
+    body = b""
+    if http.can_read_body:
+        chunks, size = [], 0
+        async for chunk in http.content.iter_any():
+            size += len(chunk)
+            if size > BODY_MAX:
+                raise RequestEntityTooLarge(BODY_MAX)
+            chunks.append(chunk)
+        body = b"".join(chunks)
+    headers = {name.lower(): value for name, value in http.headers.items()}
+    return Request(http.method, http.path, dict(http.query), headers, body)
+
+
+def _whole(response: Response) -> web.Response:
+    assert isinstance(response.body, bytes)
+    headers = {"Content-Type": response.content_type, **response.headers}
+    return web.Response(status=response.status, body=response.body, headers=headers)
+
+
+async def _stream(
+    http: web.BaseRequest, response: Response, body: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    headers = {"Content-Type": response.content_type, **response.headers}
+    answer = web.StreamResponse(status=response.status, headers=headers)
+    answer.enable_chunked_encoding()
+    try:
+        await answer.prepare(http)
+        async for chunk in body:
+            await answer.write(chunk)
+        await answer.write_eof()
+    except ConnectionError:
+        pass  # the client has what it wanted
+    finally:
+        close = getattr(body, "aclose", None)
+        if close is not None:
+            await close()
+    return answer
