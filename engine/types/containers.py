@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from engine.types.declare import F, IntOrString, Quantity, Type, always
 from engine.types.volumes import ObjectFieldSelector, ResourceFieldSelector
@@ -207,13 +207,16 @@ class SecurityContext(Type, kw_only=True):
 
     capabilities: Annotated[Capabilities | None, F("Capabilities.", 1)] = None
     privileged: Annotated[bool | None, F("As root on the node.", 2)] = None
+    se_linux_options: Annotated[dict[str, str], F("SELinux label.", 3)] = {}
     run_as_user: Annotated[int | None, F("User id.", 4)] = None
     run_as_non_root: Annotated[bool | None, F("Refuse to run as user 0.", 5)] = None
     read_only_root_filesystem: Annotated[bool | None, F("No writes to the root.", 6)] = None
     allow_privilege_escalation: Annotated[bool | None, F("False sets no_new_privs.", 7)] = None
     run_as_group: Annotated[int | None, F("Group id.", 8)] = None
     proc_mount: Annotated[str | None, F("Default or Unmasked.", 9)] = None
+    windows_options: Annotated[dict[str, Any], F("For Windows only.", 10)] = {}
     seccomp_profile: Annotated[SeccompProfile | None, F("System calls.", 11)] = None
+    app_armor_profile: Annotated[dict[str, str], F("AppArmor profile.", 12)] = {}
 
 
 class Container(Type, kw_only=True):
@@ -249,6 +252,7 @@ class Container(Type, kw_only=True):
         list[VolumeDevice], F("Block devices it sees.", 21, merge_key="devicePath")
     ] = []
     startup_probe: Annotated[Probe | None, F("Other probes wait for it.", 22)] = None
+    resize_policy: Annotated[list[dict[str, str]], F("What a resize restarts.", 23)] = []
     restart_policy: Annotated[
         str | None, F('"Always" on an init container makes it a sidecar.', 24)
     ] = None
@@ -305,3 +309,5 @@ class ContainerStatus(Type, kw_only=True):
     image_id: Annotated[str, F("Digest of the image.", 7)] = always("")
     container_id: Annotated[str, F("podarium://ID.", 8)] = ""
     started: Annotated[bool | None, F("Whether it passed its startup probe.", 9)] = None
+    allocated_resources: Annotated[dict[str, Quantity], F("Requests the node granted.", 10)] = {}
+    resources: Annotated[ResourceRequirements | None, F("Limits now in force.", 11)] = None

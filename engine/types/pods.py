@@ -131,14 +131,18 @@ class Sysctl(Type, kw_only=True):
 class PodSecurityContext(Type, kw_only=True):
     """Privileges of all containers of a pod."""
 
+    se_linux_options: Annotated[dict[str, str], F("SELinux label.", 1)] = {}
     run_as_user: Annotated[int | None, F("User id.", 2)] = None
     run_as_non_root: Annotated[bool | None, F("Refuse to run as user 0.", 3)] = None
     supplemental_groups: Annotated[list[int], F("Further group ids.", 4)] = []
     fs_group: Annotated[int | None, F("Group that owns volumes.", 5)] = None
     run_as_group: Annotated[int | None, F("Group id.", 6)] = None
     sysctls: Annotated[list[Sysctl], F("Kernel settings.", 7)] = []
+    windows_options: Annotated[dict[str, Any], F("For Windows only.", 8)] = {}
     fs_group_change_policy: Annotated[str | None, F("OnRootMismatch or Always.", 9)] = None
     seccomp_profile: Annotated[SeccompProfile | None, F("System calls.", 10)] = None
+    app_armor_profile: Annotated[dict[str, str], F("AppArmor profile.", 11)] = {}
+    supplemental_groups_policy: Annotated[str | None, F("Merge or Strict.", 12)] = None
 
 
 class HostAlias(Type, kw_only=True):

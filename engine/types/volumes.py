@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from engine.types.declare import F, Quantity, Type, always
 
@@ -145,3 +145,7 @@ class Volume(Type, kw_only=True):
     downward_api: Annotated[DownwardAPIVolume | None, F("Fields of the pod.")] = None
     config_map: Annotated[ConfigMapVolume | None, F("A config map.")] = None
     projected: Annotated[ProjectedVolume | None, F("Several sources in one folder.")] = None
+    ephemeral: Annotated[dict[str, Any] | None, F("A claim made for the pod.")] = None
+    csi: Annotated[dict[str, Any] | None, F("A CSI driver.")] = None
+    nfs: Annotated[dict[str, Any] | None, F("A file server.")] = None
+    image: Annotated[dict[str, Any] | None, F("An image's files.")] = None
