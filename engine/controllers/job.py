@@ -12,10 +12,11 @@ from engine.controllers.podcontrol import PodControl, pod_from_template
 from engine.controllers.runtime import After, Controller, SharedInformers
 from engine.types.batch import Job
 from engine.types.clock import Clock
-from engine.types.containers import EnvVar, EnvVarSource, ObjectFieldSelector
+from engine.types.containers import EnvVar, EnvVarSource
 from engine.types.meta import controller_of
 from engine.types.pods import Pod
 from engine.types.status import NotFound
+from engine.types.volumes import ObjectFieldSelector
 
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 

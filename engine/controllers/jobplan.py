@@ -39,14 +39,8 @@ class JobPlan:
 
 def finished(job: Job) -> JobCondition | None:
     """The condition that says how the job ended; None while it goes on."""
-    return next(
-        (
-            c
-            for c in job.status.conditions
-            if c.type in ("Complete", "Failed") and c.status == "True"
-        ),
-        None,
-    )
+    ends = (c for c in job.status.conditions if c.type in ("Complete", "Failed"))
+    return next((c for c in ends if c.status == "True"), None)
 
 
 def plan(job: Job, pods: Sequence[Pod], now: float) -> JobPlan:
@@ -90,9 +84,9 @@ def _count(job: Job, pods: Sequence[Pod], active: Sequence[Pod]) -> JobStatus:
 
 
 def _has_failed(pod: Pod) -> bool:
-    return pod.status.phase == "Failed" or (
-        pod.metadata.deletion_timestamp is not None and pod.status.phase != "Succeeded"
-    )
+    """Only what ended by itself: a pod that someone, or a smaller parallelism, takes away is made
+    again, and does not bring the job nearer to its end."""
+    return pod.status.phase == "Failed" and pod.metadata.deletion_timestamp is None
 
 
 def _suspend(steps: JobPlan, active: list[Pod], now: float) -> None:
@@ -187,21 +181,21 @@ def _balance(job: Job, steps: JobPlan, pods: Sequence[Pod], active: list[Pod], n
         if wait > 0:
             steps.look_in(wait)
         elif job.spec.completion_mode == "Indexed":
-            steps.create = list(_free_indexes(job, pods, active))[:-surplus]
+            steps.create = [*_free_indexes(job, pods, active)][:-surplus]
         else:
             steps.create = [None] * -surplus
 
 
 def backoff_left(pods: Iterable[Pod], now: float) -> float:
-    """Seconds until the next pod may be made: 10 s, doubled by each failure since a success, at most
-    10 minutes, from the last failure on."""
+    """Seconds until the next pod may be made: 10 s, doubled by each failure since a success, at
+    most 10 minutes, from the last failure on."""
     failures, last = 0, 0.0
     for ended, pod in sorted(
         ((_ended_at(pod, now), pod) for pod in pods if not is_active(pod)), key=lambda pair: pair[0]
     ):
         if pod.status.phase == "Succeeded":
             failures = 0
-        elif pod.status.phase == "Failed":
+        elif _has_failed(pod):
             failures += 1
             last = ended
     if not failures:
@@ -242,7 +236,7 @@ def completed_indexes(job: Job, pods: Iterable[Pod]) -> list[int]:
     return sorted(index for index in done if index < (job.spec.completions or 0))
 
 
-def _free_indexes(job: Job, pods: Sequence[Pod], active: Sequence[Pod]) -> Iterable[int]:
+def _free_indexes(job: Job, pods: Sequence[Pod], active: Sequence[Pod]) -> Iterable[int | None]:
     taken = set(completed_indexes(job, pods)) | {index_of(pod) for pod in active}
     return (index for index in range(job.spec.completions or 0) if index not in taken)
 
