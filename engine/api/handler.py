@@ -14,9 +14,11 @@ from collections.abc import Awaitable, Callable
 from engine.api import route as routes
 from engine.api.bootstrap import bootstrap
 from engine.api.cluster import Cluster
+from engine.api.discovery import Discovery
 from engine.api.gateway import NodeGateway
 from engine.api.janitor import Janitor
 from engine.api.nodes import Nodes
+from engine.api.openapi import OpenAPI
 from engine.api.reader import Reader
 from engine.api.request import Request, Response
 from engine.api.route import Route
@@ -58,6 +60,8 @@ class Api:
         self._nodes = Nodes(store, clock, gateway)
         self._subresources = Subresources(store, self._writer, self._verbs, self._nodes, clock)
         self._cluster = Cluster(store, clock, name=name, id=id)
+        self._discovery = Discovery()
+        self._openapi = OpenAPI()
         self._janitor = Janitor(store, self._writer, clock)
 
     @property
@@ -96,7 +100,12 @@ class Api:
 
     async def _dispatch(self, request: Request) -> Response:
         parts = [part for part in request.path.split("/") if part]
-        answer = self._cluster.answer(parts, request) or await self._nodes.answer(parts, request)
+        answer = (
+            self._discovery.answer(request)
+            or self._openapi.answer(parts, request)
+            or self._cluster.answer(parts, request)
+            or await self._nodes.answer(parts, request)
+        )
         if answer is not None:
             return answer
         route = routes.parse(request.path)

@@ -11,6 +11,7 @@ from engine.api.deletion import delete_options
 from engine.api.request import Request, Response
 from engine.api.route import Route
 from engine.api.selection import Selection
+from engine.api.strategic import strategic_merge
 from engine.api.writer import Change, Writer
 from engine.store.entry import Entry
 from engine.store.store import Store
@@ -130,7 +131,7 @@ def patch_of(request: Request, resource: Resource) -> Any:
         raise BadRequest("error decoding patch: the patch is not an object")
     if kind == MERGE:
         return lambda target: patch.merge_patch(target, data)
-    raise UnsupportedMediaType(PATCHES[:2])
+    return lambda target: strategic_merge(target, data, resource.cls)
 
 
 def _options(request: Request) -> DeleteOptions:
