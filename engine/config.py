@@ -35,9 +35,10 @@ class ClusterConfig(msgspec.Struct):
     nodes: list[NodeShape]
     tls_port: int = 0
 
-    def pod_cidr(self, node: NodeShape) -> IPv4Network:
-        """The /24 of one node: 10.X.<index>.0; 10.X.0.0 is the fabric's."""
-        return list(IPv4Network(self.cidr).subnets(new_prefix=24))[node.index]
+    @property
+    def network(self) -> IPv4Network:
+        """All addresses of the cluster; engine.network.ipam says who has which part."""
+        return IPv4Network(self.cidr)
 
     def save(self, paths: ClusterPaths) -> None:
         fresh = paths.config.with_suffix(".new")

@@ -1,7 +1,7 @@
 """The engine's own process: is there one for this cluster, and how to start one.
 
 Invariant: the living engine of a cluster keeps a write lock (fcntl(2), F_OFD_SETLK) on
-`engine_pid`, the file with its pid. The lock goes with the process, however it dies, so that a stale
+`engine_pid`, the file with its pid. The lock goes with the process, however it dies, so a stale
 file never looks alive.
 """
 

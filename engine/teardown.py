@@ -11,9 +11,10 @@ import os
 from pathlib import Path
 
 from engine.home import ClusterPaths, NodePaths
-from engine.images.rootfs import remove_tree
+from engine.images.erase import erase_path
+from engine.images.rootfs import remove_rootfs
 from engine.launch import stop
-from engine.network.fabric import Fabric, leftovers
+from engine.network import fabric
 from engine.runtime.cgroup.api import detect
 from engine.runtime.runtime import Runtime, clean_dead_keeper
 
@@ -31,13 +32,13 @@ def teardown(paths: ClusterPaths, *, purge: bool = False) -> list[str]:
     if hierarchy.exists(paths.cgroup):
         hierarchy.kill(paths.cgroup)
         hierarchy.remove(paths.cgroup)
-    Fabric.of(paths).remove()
+    fabric.remove(paths)
     left = remains(paths)
     if not left:
-        remove_tree(paths.run)
-        remove_tree(paths.state / "nodes")
-        if purge:
-            remove_tree(paths.state)
+        for container in paths.state.glob("nodes/*/pods/*/containers/*/[0-9]*/"):
+            remove_rootfs(container)
+        for folder in (paths.run, paths.state / "nodes", *([paths.state] if purge else [])):
+            erase_path(os.fsencode(folder))
     return left
 
 
@@ -65,7 +66,7 @@ def remains(paths: ClusterPaths) -> list[str]:
         for folder in detect().directories(paths.cgroup)
         if os.path.isdir(folder)
     ]
-    found += leftovers(paths)
+    found += fabric.leftovers(paths)
     return found
 
 

@@ -15,30 +15,38 @@ STARTED = time.monotonic()
 _DASHBOARD_OPTIONS_WITH_VALUE = {"--cluster", "--nodes", "--node-cpu", "--node-memory"}
 
 
-def leads_to_dashboard(words: list[str]) -> bool:
-    """True for `podarium`, `podarium demo` and their options, but not for pictures and help."""
+def dashboard_of(words: list[str]) -> str | None:
+    """The cluster whose dashboard `podarium` or `podarium demo` with their options opens; None when
+    the words ask for anything else: another command, a picture, help."""
     rest = list(words)
-    named = False
+    cluster, named = "default", False
     while rest:
-        word = rest.pop(0)
-        if word in _DASHBOARD_OPTIONS_WITH_VALUE and rest:
-            rest.pop(0)
+        word, equals, value = rest.pop(0).partition("=")
+        if word in _DASHBOARD_OPTIONS_WITH_VALUE and (equals or rest):
+            value = value if equals else rest.pop(0)
+            cluster = value if word == "--cluster" else cluster
         elif word == "demo" and not named:
             named = True
-        elif word.split("=")[0] not in _DASHBOARD_OPTIONS_WITH_VALUE:
-            return False
-    return True
+        else:
+            return None
+    return cluster
 
 
 def main() -> None:
     """The console script."""
-    if leads_to_dashboard(sys.argv[1:]) and sys.stdout.isatty() and os.geteuid() == 0:
+    cluster = dashboard_of(sys.argv[1:])
+    if cluster is not None and os.geteuid() == 0:
         from tui.prepaint import prepaint
 
-        prepaint(sys.stdout.fileno())
+        prepaint(cluster)
     from podarium.cli import cli
+    from podarium.failure import Failure
 
-    cli(prog_name="podarium")
+    try:
+        cli(prog_name="podarium")
+    except Failure as failure:
+        print(f"podarium: {failure}", file=sys.stderr)
+        sys.exit(failure.code)
 
 
 if __name__ == "__main__":

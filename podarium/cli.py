@@ -12,7 +12,7 @@ from engine.home import DEFAULT_CLUSTER, ClusterPaths, HomeError, default_home
 from podarium.failure import Failure
 
 
-class ClusterOf(click.ParamType):
+class ClusterOf(click.ParamType[ClusterPaths]):
     """A cluster's name, become its paths."""
 
     name = "name"

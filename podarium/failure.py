@@ -6,20 +6,13 @@
 
 from __future__ import annotations
 
-import click
 
-
-class Failure(click.ClickException):
-    """Ends the command with a message."""
-
-    exit_code = 1
+class Failure(Exception):
+    """Ends the command with a message; caught in one place, __main__.main."""
 
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
-        self.exit_code = code
-
-    def show(self, file: object = None) -> None:
-        click.echo(f"podarium: {self.format_message()}", err=True)
+        self.code = code
 
 
 class NotRunning(Failure):

