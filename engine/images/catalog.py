@@ -1,0 +1,144 @@
+"""Which images there are, under which names, and which blobs and layers each needs: in SQLite.
+
+Several processes share it: write-ahead log, a busy timeout, and one immediate transaction for each
+change. A row is written after what it names is in place, and removed before it goes; so rows never
+promise what is not there. The documents themselves are blobs; this only holds the edges between
+them.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.images.types import Digest
+
+_SCHEMA = """
+CREATE TABLE images (digest TEXT PRIMARY KEY, config TEXT NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE layers (
+    image TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    blob TEXT NOT NULL,
+    diff_id TEXT NOT NULL,
+    chain_id TEXT NOT NULL,
+    PRIMARY KEY (image, position)
+) WITHOUT ROWID;
+CREATE TABLE refs (name TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES images);
+CREATE INDEX refs_image ON refs (image);
+CREATE INDEX images_config ON images (config);
+PRAGMA user_version = 1;
+"""
+_BUSY_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """An image's edges. A layer is (blob, diff id, chain id); the lowest comes first."""
+
+    digest: Digest
+    config: Digest
+    size: int
+    layers: tuple[tuple[Digest, Digest, Digest], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Everything some image needs."""
+
+    blobs: frozenset[str]
+    layers: frozenset[str]
+
+
+class Catalog:
+    """The database file `path`, made when it is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            self._db.execute(f"PRAGMA {pragma}")
+        with self._transaction():
+            if self._db.execute("PRAGMA user_version").fetchone() == (0,):
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def names(self) -> dict[str, Digest]:
+        """Every full reference and the manifest it stands for, by name."""
+        with self._lock:
+            rows = self._db.execute("SELECT name, image FROM refs ORDER BY name").fetchall()
+        return {name: Digest(image) for name, image in rows}
+
+    def find(self, name: str) -> Digest | None:
+        return self._one("SELECT image FROM refs WHERE name = ?", name)
+
+    def find_digest(self, digest: Digest) -> Digest | None:
+        """The manifest with this digest, or whose config has it (Docker's image id)."""
+        return self._one(
+            "SELECT digest FROM images WHERE digest = ? OR config = ?", str(digest), str(digest)
+        )
+
+    def name_of(self, digest: Digest) -> str | None:
+        """A reference of an image, the first in order."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT name FROM refs WHERE image = ? ORDER BY name LIMIT 1", (str(digest),)
+            ).fetchone()
+        return row[0] if row else None
+
+    def put(self, name: str, image: ImageRow, then: Callable[[dict[str, Digest]], None]) -> None:
+        """Let `name` stand for `image`. `then` sees all names before the change is committed."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR IGNORE INTO images VALUES (?, ?, ?)",
+                (str(image.digest), str(image.config), image.size),
+            )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO layers VALUES (?, ?, ?, ?, ?)",
+                [(str(image.digest), n, *map(str, layer)) for n, layer in enumerate(image.layers)],
+            )
+            self._db.execute("INSERT OR REPLACE INTO refs VALUES (?, ?)", (name, str(image.digest)))
+            then(self._names())
+
+    def remove(self, name: str, then: Callable[[dict[str, Digest]], None]) -> bool:
+        """Forget a name; False when it is not there."""
+        with self._transaction():
+            removed = self._db.execute("DELETE FROM refs WHERE name = ?", (name,)).rowcount > 0
+            if removed:
+                then(self._names())
+        return removed
+
+    def prune(self) -> Kept:
+        """Forget the images that have no name; return what the others need."""
+        with self._transaction():
+            self._db.execute("DELETE FROM images WHERE digest NOT IN (SELECT image FROM refs)")
+            images = self._db.execute("SELECT digest, config FROM images").fetchall()
+            layers = self._db.execute("SELECT blob, diff_id, chain_id FROM layers").fetchall()
+        blobs = {digest for row in images for digest in row} | {blob for blob, _, _ in layers}
+        return Kept(frozenset(blobs), frozenset(key for _, *keys in layers for key in keys))
+
+    def _names(self) -> dict[str, Digest]:
+        rows = self._db.execute("SELECT name, image FROM refs ORDER BY name").fetchall()
+        return {name: Digest(image) for name, image in rows}
+
+    def _one(self, query: str, *arguments: str) -> Digest | None:
+        with self._lock:
+            row = self._db.execute(query, arguments).fetchone()
+        return Digest(row[0]) if row else None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")

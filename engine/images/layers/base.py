@@ -1,0 +1,41 @@
+"""What every way to keep a layer ready has in common.
+
+A layer on disk is shared by every image that has it. Its key is its diff id, unless what was
+unpacked depended on the layers below (it omits a parent directory, or links to a file of a lower
+layer): then it is only right on that stack, and its key is the stack's chain id.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from engine.images.tar import Limits
+
+# How overlayfs says "deleted here" and "nothing of below shows through" (overlayfs.rst, "whiteouts
+# and opaque directories").
+WHITEOUT_DEVICE = os.makedev(0, 0)
+OPAQUE = b"trusted.overlay.opaque"
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What a driver found out while it made a layer ready. `size` is the bytes of its files."""
+
+    entries: int
+    size: int
+    dependent: bool
+
+
+class LayerDriver(Protocol):
+    """Makes a layer's tar stream ready to be one lower directory of an overlay."""
+
+    def write(
+        self, chunks: Iterable[bytes], target: Path, below: Sequence[Path], limits: Limits
+    ) -> Unpacked:
+        """Fill the new directory `target`; `below` are the ready lower layers, top first.
+
+        Raise BadLayer when the archive is damaged or hostile; what is then in `target` is unusable.
+        """
+        ...

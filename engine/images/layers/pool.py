@@ -1,0 +1,135 @@
+"""The layers that are ready: each unpacked once, then shared by every image and container.
+
+    layers/<key>/fs          the lower directory of overlays
+    layers/<key>/layer.json  what was found out while unpacking
+    layers/<key>/init/       the init layers of stacks whose top this is (see rootfs.py)
+    layers/<key>/uses/       links to the containers that stand on it
+
+A layer appears by rename, complete and on the disk. It goes only when no image needs it and every
+link in `uses` leads nowhere, so a container that outlives its image keeps its files; a container
+that is gone without a word holds nothing.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.images.erase import erase_path
+from engine.images.layers.base import LayerDriver
+from engine.images.staging import locked, staging, sync_folder
+from engine.images.tar import Limits
+from engine.images.types import Digest
+from engine.linux.call import syscall
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """layer.json. `size` is the bytes of the layer's files."""
+
+    diff_id: str
+    entries: int
+    size: int
+    dependent: bool
+
+
+class LayerPool:
+    """The ready layers of the store at `root`, made by `driver`."""
+
+    def __init__(self, root: Path, driver: LayerDriver, limits: Limits) -> None:
+        self._folder = root / "layers"
+        self._tmp = root / "tmp"
+        self._locks = root / "locks"
+        self._driver = driver
+        self._limits = limits
+        self._facts: dict[str, Facts] = {}
+
+    def find(self, diff_id: Digest, chain_id: Digest) -> Path | None:
+        """The ready layer's folder, for this place in a stack."""
+        if self._read(chain_id.hex) is not None:
+            return self._folder / chain_id.hex
+        facts = self._read(diff_id.hex)
+        if facts is None or facts.dependent:
+            return None
+        return self._folder / diff_id.hex
+
+    def facts(self, diff_id: Digest, chain_id: Digest) -> Facts | None:
+        path = self.find(diff_id, chain_id)
+        return self._read(path.name) if path else None
+
+    def prepare(
+        self,
+        diff_id: Digest,
+        chain_id: Digest,
+        below: Sequence[Path],
+        chunks: Callable[[], Iterable[bytes]],
+    ) -> Path:
+        """The ready layer's folder; unpacks `chunks()` when it is not there yet.
+
+        `below` are the ready lower layers' `fs`, top first. Raise BadLayer as the driver does.
+        """
+        path = self.find(diff_id, chain_id)
+        if path is not None:
+            return path
+        # One at a time for each layer (and its namesakes): who waits finds the other's work done.
+        with locked(self._locks / f"unpack-{diff_id.hex[:2]}"):
+            return self.find(diff_id, chain_id) or self._unpack(diff_id, chain_id, below, chunks())
+
+    def _unpack(
+        self, diff_id: Digest, chain_id: Digest, below: Sequence[Path], chunks: Iterable[bytes]
+    ) -> Path:
+        with staging(self._tmp) as folder:
+            layer = folder / "layer"
+            for name in ("", "fs", "init", "uses"):
+                (layer / name).mkdir(mode=0o700)
+            done = self._driver.write(chunks, layer / "fs", below, self._limits)
+            facts = Facts(str(diff_id), done.entries, done.size, done.dependent)
+            (layer / "layer.json").write_bytes(msgspec.json.encode(facts))
+            _sync_filesystem(layer)
+            target = self._folder / (chain_id if done.dependent else diff_id).hex
+            layer.rename(target)
+            sync_folder(self._folder)
+        return target
+
+    def all(self) -> list[str]:
+        """The keys of all ready layers: the hex digits of a diff id or a chain id."""
+        return os.listdir(self._folder)
+
+    def discard(self, key: str) -> int | None:
+        """Remove a layer; return its size, or None when a container still stands on it."""
+        path = self._folder / key
+        with staging(self._tmp) as folder:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if any(link.exists() for link in (path / "uses").iterdir()):
+                    return None
+                facts = self._read(key)
+                path.rename(folder / "layer")
+                self._facts.pop(key, None)
+            finally:
+                os.close(lock)
+            erase_path(os.fsencode(folder / "layer"))
+        return facts.size if facts else 0
+
+    def _read(self, key: str) -> Facts | None:
+        facts = self._facts.get(key)
+        path = self._folder / key / "layer.json"
+        if facts is not None:
+            return facts if path.exists() else None
+        try:
+            facts = msgspec.json.decode(path.read_bytes(), type=Facts)
+        except FileNotFoundError:
+            return None
+        self._facts[key] = facts
+        return facts
+
+
+def _sync_filesystem(path: Path) -> None:
+    """syncfs(2): one call instead of an fsync(2) for each of thousands of files."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syscall("syncfs", descriptor, about=os.fsencode(path))
+    finally:
+        os.close(descriptor)

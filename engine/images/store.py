@@ -1,0 +1,259 @@
+"""The image store: what `ImageStore(root)` promises to the rest of the engine.
+
+    oci-layout, index.json, blobs/   an OCI image layout, valid at every moment for any other tool
+    images.sqlite                    names, and the edges from images to blobs and layers
+    layers/                          unpacked layers, shared by diff id
+    tmp/  locks/                     unfinished work, and who is at it
+
+Any number of processes may use one store. Nothing is visible before it is complete, so a process
+that is killed anywhere leaves only folders in `tmp`, which the next one sweeps. The folder is
+closed to other users: an unpacked layer holds set-uid files (CVE-2021-41091).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from engine.images import archive, stream
+from engine.images.blobs import BlobStore
+from engine.images.catalog import Catalog, ImageRow
+from engine.images.errors import BadImage, BadReference, ImageNotFound
+from engine.images.layers.dir import DirDriver
+from engine.images.layers.pool import LayerPool
+from engine.images.reference import Reference
+from engine.images.staging import locked, replace, sweep
+from engine.images.tar import Limits
+from engine.images.types import (
+    CONFIG_LIMIT,
+    MANIFEST_LIMIT,
+    OCI_INDEX,
+    ConfigFile,
+    Digest,
+    Image,
+    Layer,
+    Manifest,
+    chain_ids,
+)
+
+_LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What a garbage collection removed. Bytes are of compressed blobs and of unpacked layers."""
+
+    blobs: int
+    layers: int
+    size: int
+
+
+class ImageStore:
+    """The images under `root`, made when it is not there. Safe to use from several threads."""
+
+    def __init__(self, root: Path, *, limits: Limits | None = None) -> None:
+        self.root = root.absolute()
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.chmod(self.root, 0o700)
+        for name in ("blobs", "blobs/sha256", "layers", "tmp", "locks"):
+            (self.root / name).mkdir(mode=0o700, exist_ok=True)
+        self.blobs = BlobStore(self.root)
+        self.layers = LayerPool(self.root, DirDriver(), limits or Limits())
+        self._catalog = Catalog(self.root / "images.sqlite")
+        self._parsed: dict[Digest, tuple[Manifest, ConfigFile]] = {}
+        sweep(self.root / "tmp")
+        if not (self.root / "oci-layout").exists():
+            self._write_index(self._catalog.names())
+            replace(self.root / "oci-layout", _LAYOUT)
+
+    def close(self) -> None:
+        self._catalog.close()
+
+    def resolve(self, reference: str) -> Image:
+        """The image under a name in any spelling, a digest, or Docker's image id.
+
+        Raise ImageNotFound, or BadReference when it is no name at all.
+        """
+        if reference.startswith("sha256:"):
+            digest: Digest | None = Digest(reference)
+        else:
+            name = Reference.parse(reference)
+            digest = name.digest or self._catalog.find(str(name))
+            if name.digest is None and digest is not None:
+                return self._image(name.familiar, digest)
+        manifest = self._catalog.find_digest(digest) if digest else None
+        if manifest is None:
+            raise ImageNotFound(reference, self.references())
+        shown = self._catalog.name_of(manifest)
+        return self._image(Reference.parse(shown).familiar if shown else reference, manifest)
+
+    def references(self) -> list[str]:
+        """The familiar names of all images."""
+        return [Reference.parse(name).familiar for name in self._catalog.names()]
+
+    def images(self) -> list[Image]:
+        """Every image, once for each of its names, ordered by full name."""
+        names = self._catalog.names()
+        return [
+            self._image(Reference.parse(name).familiar, digest) for name, digest in names.items()
+        ]
+
+    def load(self, path: Path) -> list[Image]:
+        """Store the images of a docker-archive, an oci-archive, or an OCI layout's folder.
+
+        Raise BadImage naming what is wrong; images found before it stay stored.
+        """
+        with self.busy():
+            return [self.add(name, digest) for name, digest in archive.load(path, self.blobs)]
+
+    def add(self, reference: str, digest: Digest) -> Image:
+        """Let a name stand for the manifest `digest`, whose blobs must all be stored.
+
+        Call it, and what stores the blobs, within busy().
+        """
+        name = Reference.parse(reference)
+        if name.digest is not None:
+            raise BadReference(f"{reference!r}: an image is stored under a tag, not a digest")
+        manifest, config = self._parse(digest)
+        layers = tuple(
+            zip(
+                (layer.digest for layer in manifest.layers),
+                config.diff_ids,
+                chain_ids(config.diff_ids),
+                strict=True,
+            )
+        )
+        for layer in manifest.layers:
+            if self.blobs.size(layer.digest) != layer.size:
+                raise BadImage(
+                    f"layer {layer.digest}: {self.blobs.size(layer.digest)} bytes, not {layer.size}"
+                )
+        size = (
+            self.blobs.size(digest) + manifest.config.size + sum(la.size for la in manifest.layers)
+        )
+        row = ImageRow(digest, manifest.config.digest, size, layers)
+        self._catalog.put(str(name), row, self._write_index)
+        return self._image(name.familiar, digest)
+
+    def remove(self, reference: str) -> Reclaimed:
+        """Forget a name, and with an image's last name all that only it needed.
+
+        Raise ImageNotFound. Layers that a container stands on stay until a later gc().
+        """
+        if not self._catalog.remove(str(Reference.parse(reference)), self._write_index):
+            raise ImageNotFound(reference, self.references())
+        return self.gc()
+
+    def prepare(self, image: Image) -> list[Path]:
+        """Make every layer ready; return the overlay's lower directories, top first.
+
+        Raise BadImage or BadLayer when a layer is not what the image says, or cannot be unpacked.
+        """
+        lowerdirs: list[Path] = []
+        diff_ids = tuple(layer.diff_id for layer in image.layers)
+        with self.busy():
+            for layer, chain_id in zip(image.layers, chain_ids(diff_ids), strict=True):
+                plain = partial(self._unpacked, layer)
+                path = self.layers.prepare(layer.diff_id, chain_id, lowerdirs, plain)
+                lowerdirs.insert(0, path / "fs")
+        return lowerdirs
+
+    def gc(self) -> Reclaimed:
+        """Remove the blobs and layers that no named image needs. Waits for loads to finish."""
+        blobs = layers = size = 0
+        with locked(self.root / "locks" / "store"):
+            kept = self._catalog.prune()
+            for digest in self.blobs.all():
+                if str(digest) not in kept.blobs:
+                    size += self.blobs.discard(digest)
+                    blobs += 1
+            for key in self.layers.all():
+                if f"sha256:{key}" not in kept.layers:
+                    freed = self.layers.discard(key)
+                    if freed is not None:
+                        size += freed
+                        layers += 1
+        return Reclaimed(blobs, layers, size)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """While this is held nothing is collected: between storing blobs and naming their image."""
+        with locked(self.root / "locks" / "store", shared=True):
+            yield
+
+    def _unpacked(self, layer: Layer) -> Iterator[bytes]:
+        descriptor = self.blobs.open(layer.digest)
+        try:
+            blob = stream.verified(
+                stream.read(descriptor), layer.digest, layer.size, f"layer {layer.digest}"
+            )
+            plain = stream.inflated(blob, f"layer {layer.digest}")
+            yield from stream.verified_diff(plain, layer.diff_id)
+        finally:
+            os.close(descriptor)
+
+    def _parse(self, digest: Digest) -> tuple[Manifest, ConfigFile]:
+        parsed = self._parsed.get(digest)
+        if parsed is None:
+            manifest = Manifest.parse(self.blobs.read(digest, MANIFEST_LIMIT), digest)
+            raw = self.blobs.read(manifest.config.digest, CONFIG_LIMIT)
+            config = ConfigFile.parse(raw, manifest.config.digest)
+            if len(manifest.layers) != len(config.diff_ids):
+                raise BadImage(
+                    f"image {digest}: {len(manifest.layers)} layers in its manifest,"
+                    f" {len(config.diff_ids)} diff ids in its config"
+                )
+            self._parsed[digest] = parsed = (manifest, config)
+        return parsed
+
+    def _image(self, reference: str, digest: Digest) -> Image:
+        manifest, config = self._parse(digest)
+        layers = []
+        stack = zip(
+            manifest.layers,
+            config.diff_ids,
+            chain_ids(config.diff_ids),
+            config.made_by(),
+            strict=True,
+        )
+        for blob, diff_id, chain_id, made_by in stack:
+            facts = self.layers.facts(diff_id, chain_id)
+            layers.append(
+                Layer(
+                    digest=blob.digest,
+                    diff_id=diff_id,
+                    size=blob.size,
+                    media_type=blob.media_type,
+                    created_by=made_by,
+                    entries=facts.entries if facts else None,
+                    unpacked_size=facts.size if facts else None,
+                )
+            )
+        return Image(
+            reference=reference,
+            digest=digest,
+            config_digest=manifest.config.digest,
+            architecture=config.architecture,
+            os=config.os,
+            created=config.created,
+            config=config.config,
+            layers=tuple(layers),
+            size=manifest.config.size + sum(layer.size for layer in layers),
+        )
+
+    def _write_index(self, names: dict[str, Digest]) -> None:
+        manifests = [
+            {
+                "mediaType": self._parse(digest)[0].media_type,
+                "digest": str(digest),
+                "size": self.blobs.size(digest),
+                "annotations": {"org.opencontainers.image.ref.name": name},
+            }
+            for name, digest in names.items()
+        ]
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
+        replace(self.root / "index.json", msgspec.json.encode(index))

@@ -1,0 +1,150 @@
+"""Streams of bytes as iterators, and the stages they pass: each stage is a generator.
+
+Verification is a stage: the last step of a verified stream raises when size or digest are not what
+they should be, so nobody who reads a stream to its end can forget to check it.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import Any
+
+from engine.images.errors import BadImage, BadLayer
+from engine.images.types import Digest
+
+
+def _first(*names: str) -> Any:
+    """The first module there is; None when there is none."""
+    for name in names:
+        try:
+            return import_module(name)
+        except ImportError:
+            continue
+    return None
+
+
+# isal is three times as fast on x86-64, but a compiled extra.
+_zlib = _first("isal.isal_zlib", "zlib")
+
+CHUNK = 1 << 20
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
+
+
+def read(descriptor: int, size: int = CHUNK) -> Iterator[bytes]:
+    """The bytes of an open file from where it stands. Closes nothing."""
+    while chunk := os.read(descriptor, size):
+        yield chunk
+
+
+def verified(chunks: Iterable[bytes], digest: Digest, size: int, what: str) -> Iterator[bytes]:
+    """Pass on the chunks; raise BadImage as soon as they are not `size` bytes of `digest`."""
+    hasher, left = hashlib.sha256(), size
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise BadImage(f"{what}: longer than its {size} bytes")
+        hasher.update(chunk)
+        yield chunk
+    if left:
+        raise BadImage(f"{what}: {left} of its {size} bytes are missing")
+    if hasher.hexdigest() != digest.hex:
+        raise BadImage(f"{what}: the bytes have digest sha256:{hasher.hexdigest()}, not {digest}")
+
+
+def verified_diff(chunks: Iterable[bytes], diff_id: Digest) -> Iterator[bytes]:
+    """Pass on a layer's plain chunks; raise BadLayer at their end when they are another's."""
+    hasher = hashlib.sha256()
+    for chunk in chunks:
+        hasher.update(chunk)
+        yield chunk
+    if hasher.hexdigest() != diff_id.hex:
+        raise BadLayer(f"unpacked bytes have diff id sha256:{hasher.hexdigest()}, not {diff_id}")
+
+
+def suffix(magic: bytes) -> str:
+    """What a layer's media type says about its compression, by the layer's first bytes."""
+    if magic.startswith(_GZIP):
+        return "+gzip"
+    return "+zstd" if magic.startswith(_ZSTD) else ""
+
+
+def inflated(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
+    """The plain bytes of a stream compressed with gzip, zstd, or nothing, by its first bytes.
+
+    Media types are not asked: docker archives have none, and some writers state a wrong one.
+    Raise BadLayer when the stream is damaged, cut short, or compressed with something else.
+    """
+    source = iter(chunks)
+    head = b""
+    while len(head) < 6 and (chunk := next(source, None)) is not None:
+        head += chunk
+    stream = _chain(head, source)
+    if head.startswith(_GZIP):
+        return _gunzipped(stream, what)
+    if head.startswith(_ZSTD):
+        return _unzstd(stream, what)
+    for magic, name in _OTHERS.items():
+        if head.startswith(magic):
+            raise BadLayer(f"{what}: compressed with {name}, which is not supported")
+    return stream
+
+
+def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from rest
+
+
+def _gunzipped(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
+    """Every member of a gzip stream (RFC 1952), in bounded pieces however far it expands."""
+    member: Any = None
+    try:
+        for chunk in chunks:
+            while chunk:
+                if member is None:
+                    if not chunk.strip(b"\0"):
+                        break  # padding after the last member
+                    member = _zlib.decompressobj(wbits=31)
+                plain = member.decompress(chunk, CHUNK)
+                if plain:
+                    yield plain
+                if member.eof:
+                    chunk, member = member.unused_data, None
+                else:
+                    chunk = member.unconsumed_tail
+        while member is not None and not member.eof and (plain := member.decompress(b"", CHUNK)):
+            yield plain
+    except _zlib.error as error:
+        raise BadLayer(f"{what}: damaged gzip stream ({error})") from None
+    if member is not None and not member.eof:
+        raise BadLayer(f"{what}: gzip stream is cut short")
+
+
+def _unzstd(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
+    """Every frame of a zstd stream (RFC 8878), skippable ones too."""
+    zstd = _first("compression.zstd", "backports.zstd")
+    if zstd is None:
+        raise BadLayer(
+            f"{what}: compressed with zstd, which this Python lacks:"
+            " pip install backports.zstd (or use Python 3.14 or newer)"
+        )
+    frame: Any = None
+    try:
+        for chunk in chunks:
+            while chunk:
+                frame = frame or zstd.ZstdDecompressor()
+                plain = frame.decompress(chunk, CHUNK)
+                if plain:
+                    yield plain
+                chunk = b""
+                while not frame.eof and not frame.needs_input:
+                    yield frame.decompress(b"", CHUNK)
+                if frame.eof:
+                    chunk, frame = frame.unused_data, None
+    except zstd.ZstdError as error:
+        raise BadLayer(f"{what}: damaged zstd stream ({error})") from None
+    if frame is not None:
+        raise BadLayer(f"{what}: zstd stream is cut short")
