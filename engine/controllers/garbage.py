@@ -64,10 +64,12 @@ class GarbageController(Controller):
         if meta.deletion_timestamp is not None:
             if FOREGROUND in meta.finalizers or ORPHAN in meta.finalizers:
                 self.queue.add(_name(new))
-        elif old is None or old.metadata.owner_references != meta.owner_references:
+        elif (old is None or old.metadata.owner_references != meta.owner_references) and any(
             # The usual new dependent names an owner that is there: nothing to do for it.
-            if any(not self._is_known(ref, meta.namespace) for ref in meta.owner_references):
-                self.queue.add(_name(new))
+            not self._is_known(reference, meta.namespace)
+            for reference in meta.owner_references
+        ):
+            self.queue.add(_name(new))
 
     def _wake_owners(self, dependent: Object) -> None:
         for reference in dependent.metadata.owner_references:
