@@ -1,0 +1,8 @@
+"""Every command, declared. Importing this module fills the registry."""
+
+from __future__ import annotations
+
+from . import logs, navigation, objects  # noqa: F401
+from .command import COMMANDS
+
+__all__ = ["COMMANDS"]

@@ -1,0 +1,231 @@
+"""Commands on the object under the cursor: look at it, change it, delete it."""
+
+from __future__ import annotations
+
+from engine.client.errors import Unreachable
+from engine.types import registry
+from engine.types.apps import Deployment, ReplicaSet
+from engine.types.core import Pod
+from engine.types.meta import Object
+from engine.types.status import StatusError
+
+from ..model.place import Place, Within
+from .command import command
+from .desk import Choice, Desk
+
+OBJECTS = ("list", "pod", "node", "image", "overview")
+DELETABLE = ("pods", "deployments", "replicasets", "jobs", "services", "configmaps", "secrets")
+PODS = ("list:pods", "pod", "overview")
+SCALABLE = ("list:deployments", "list:replicasets")
+
+
+def _subject(desk: Desk) -> tuple[str, str, Object] | None:
+    found = desk.subject()
+    if found is None:
+        desk.flash("nothing is chosen here", "warn")
+    return found
+
+
+def _pod(desk: Desk) -> tuple[str, Pod] | None:
+    found = desk.subject()
+    if found is not None and isinstance(found[2], Pod):
+        return found[1], found[2]
+    desk.flash("choose a pod first", "warn")
+    return None
+
+
+@command(
+    "describe",
+    "d",
+    title="Describe",
+    help="In words, with its events",
+    hint="describe",
+    rank=3,
+    on=OBJECTS,
+    group="Object",
+)
+def describe(desk: Desk) -> None:
+    if (found := _subject(desk)) is not None:
+        desk.go(Place("describe", found[0], found[1]))
+
+
+@command(
+    "yaml",
+    "y",
+    title="YAML",
+    help="As the API keeps it",
+    hint="yaml",
+    rank=4,
+    on=OBJECTS,
+    group="Object",
+)
+def yaml(desk: Desk) -> None:
+    if (found := _subject(desk)) is not None:
+        desk.go(Place("yaml", found[0], found[1]))
+
+
+@command(
+    "logs",
+    "l",
+    title="Logs",
+    help="Follow a pod's log",
+    hint="logs",
+    rank=2,
+    on=PODS,
+    group="Object",
+)
+def logs(desk: Desk) -> None:
+    _logs(desk, previous=False)
+
+
+@command(
+    "logs-previous",
+    "p",
+    title="Previous logs",
+    help="The log of the container that ran before",
+    hint="prev logs",
+    rank=8,
+    on=PODS,
+    group="Object",
+)
+def logs_previous(desk: Desk) -> None:
+    _logs(desk, previous=True)
+
+
+def _logs(desk: Desk, *, previous: bool) -> None:
+    found = _pod(desk)
+    if found is None:
+        return
+    key, pod = found
+    part = desk.place.part if desk.place.view == "pod" else ""
+    part = part or pod.spec.containers[0].name
+    desk.go(Place("logs", "pods", key, part, previous=previous))
+
+
+@command(
+    "events-of",
+    "v",
+    title="Events of it",
+    help="Only what happened to it",
+    hint="events",
+    rank=9,
+    on=OBJECTS,
+    group="Object",
+)
+def events_of(desk: Desk) -> None:
+    if (found := _subject(desk)) is not None:
+        meta = found[2].metadata
+        desk.open_list("events", Within("about", meta.uid, meta.name))
+
+
+@command(
+    "owner",
+    "J",
+    title="Its owner",
+    help="Jump to what manages it",
+    on=("list", "pod"),
+    group="Object",
+)
+def owner(desk: Desk) -> None:
+    found = _subject(desk)
+    if found is None:
+        return
+    meta = found[2].metadata
+    ref = next((ref for ref in meta.owner_references if ref.controller), None)
+    resource = registry.find(ref.kind) if ref is not None else None
+    if ref is None or resource is None:
+        desk.flash(f"{found[1]} has no owner", "warn")
+        return
+    key = f"{meta.namespace}/{ref.name}" if resource.namespaced else ref.name
+    desk.go(Place("describe", resource.plural, key))
+
+
+@command(
+    "show-node", "o", title="Its node", help="Jump to the node it runs on", on=PODS, group="Object"
+)
+def show_node(desk: Desk) -> None:
+    found = _pod(desk)
+    if found is None:
+        return
+    node = found[1].spec.node_name
+    if node:
+        desk.go(Place("node", "nodes", node))
+    else:
+        desk.flash(f"{found[0]} is on no node", "warn")
+
+
+@command(
+    "delete",
+    "ctrl+d",
+    title="Delete",
+    help="Delete it, after asking",
+    hint="delete",
+    rank=10,
+    on=(*(f"list:{kind}" for kind in DELETABLE), "pod"),
+    group="Object",
+)
+async def delete(desk: Desk) -> None:
+    found = _subject(desk)
+    if found is None:
+        return
+    kind, key, obj = found
+    answer = await desk.ask(
+        f"Delete {registry.find(kind).singular} {obj.metadata.name}?",  # type: ignore[union-attr]
+        [_consequence(desk, obj)],
+        [Choice("cancel", "Cancel"), Choice("delete", "Delete", "bad")],
+        "cancel",
+    )
+    if answer != "delete":
+        return
+    meta = obj.metadata
+    try:
+        await desk.cluster.client.delete(
+            type(obj), meta.name, meta.namespace or None, uid=meta.uid or None
+        )
+    except (StatusError, Unreachable) as error:
+        desk.flash(str(error), "bad")
+        return
+    desk.flash(f"{key} is being deleted", "ok")
+
+
+def _consequence(desk: Desk, obj: Object) -> str:
+    """What a deletion brings about, in words."""
+    if isinstance(obj, Pod):
+        ref = next((ref for ref in obj.metadata.owner_references if ref.controller), None)
+        if ref is not None:
+            return f"{ref.kind} {ref.name} will make a new pod in its place."
+        return "Nothing will make it again."
+    pods = desk.cluster.pods_of(obj)
+    if pods:
+        return f"Its {len(pods)} pod{'s' if len(pods) != 1 else ''} will be deleted with it."
+    return "It cannot be brought back."
+
+
+@command(
+    "scale",
+    "s",
+    title="Scale",
+    help="Set the number of replicas",
+    hint="scale",
+    rank=5,
+    on=SCALABLE,
+    group="Object",
+)
+async def scale(desk: Desk) -> None:
+    found = _subject(desk)
+    if found is None or not isinstance(found[2], Deployment | ReplicaSet):
+        return
+    obj = found[2]
+    meta = obj.metadata
+    now = 1 if obj.spec.replicas is None else obj.spec.replicas
+    wanted = await desk.ask_number(f"Scale {meta.name}", "replicas", now)
+    if wanted is None or wanted == now:
+        return
+    try:
+        await desk.cluster.client.patch(
+            type(obj), meta.name, meta.namespace, {"spec": {"replicas": wanted}}
+        )
+    except (StatusError, Unreachable) as error:
+        desk.flash(str(error), "bad")
+        return
+    desk.flash(f"{meta.name}: {now} → {wanted} replicas", "ok")

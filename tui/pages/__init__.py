@@ -1,0 +1,1 @@
+"""What each view shows: pure functions from the cluster to pages."""

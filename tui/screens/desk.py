@@ -1,0 +1,291 @@
+"""What commands can do to the main screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from engine.types import registry
+from engine.types.core import Event
+from engine.types.meta import Object
+
+from ..commands import line as command_line
+from ..commands.all import COMMANDS
+from ..commands.desk import Choice
+from ..model.cluster import Cluster
+from ..model.columns import namespaced
+from ..model.place import OVERVIEW, Place, Within
+from .ask import Ask, AskNumber
+from .help import Help
+
+if TYPE_CHECKING:
+    from .main import MainScreen
+
+DETAILS = {"pods": "pod", "nodes": "node", "images": "image"}
+"""Kinds with a page of their own, and its name."""
+
+
+class ScreenDesk:
+    """Implements `commands.desk.Desk` on a main screen."""
+
+    def __init__(self, screen: MainScreen) -> None:
+        self._screen = screen
+        self.cluster: Cluster = screen.cluster
+
+    @property
+    def place(self) -> Place:
+        return self._screen.place
+
+    @property
+    def namespace(self) -> str:
+        return self._screen.namespace
+
+    # -- what is chosen ----------------------------------------------------------------------
+
+    def _target(self) -> tuple[str, str]:
+        """Plural and key under the cursor, or of the view itself."""
+        screen, place = self._screen, self.place
+        if place.view == "list":
+            return place.kind, screen.table.key
+        if place.view == "overview":
+            kind, _, key = screen.sheet.target.partition(":")
+            return kind, key
+        return place.kind, place.key
+
+    def subject(self) -> tuple[str, str, Object] | None:
+        kind, key = self._target()
+        obj = self.cluster.get(kind, key) if key else None
+        return None if obj is None else (kind, key, obj)
+
+    # -- going -------------------------------------------------------------------------------
+
+    def go(self, place: Place) -> None:
+        self._screen.go(place)
+
+    def back(self) -> bool:
+        return self._screen.back()
+
+    def open_list(self, kind: str, within: Within | None = None) -> None:
+        self._screen.open_list(kind, within)
+
+    def enter(self) -> None:
+        place = self.place
+        if place.view in ("node", "image"):
+            kind, _, key = self._screen.sheet.target.partition(":")
+        else:
+            kind, key = self._target()
+        obj = self.cluster.get(kind, key) if key else None
+        if obj is None or place.view in ("pod", "describe", "yaml"):
+            return
+        if isinstance(obj, Event):
+            self._enter_event(obj)
+        elif kind in DETAILS:
+            self.go(Place(DETAILS[kind], kind, key))
+        elif kind == "namespaces":
+            self.set_namespace(key)
+            self.open_list("pods")
+        elif kind in ("deployments", "replicasets", "jobs"):
+            self.open_list("pods", Within("owner", obj.metadata.uid, obj.metadata.name))
+        else:
+            self.go(Place("describe", kind, key))
+
+    def _enter_event(self, event: Event) -> None:
+        """To the object that an event is about."""
+        about = event.involved_object
+        resource = registry.find(about.kind)
+        if resource is None:
+            self.flash(f"{about.kind} {about.name} cannot be shown", "warn")
+            return
+        key = f"{about.namespace}/{about.name}" if resource.namespaced else about.name
+        if self.cluster.get(resource.plural, key) is None:
+            self.flash(f"{about.kind.lower()} {about.name} is gone", "warn")
+            return
+        self.go(Place(DETAILS.get(resource.plural, "describe"), resource.plural, key))
+
+    def set_namespace(self, namespace: str) -> None:
+        screen = self._screen
+        screen.namespace = screen.pages.namespace = namespace
+        if screen.place.view == "list" and namespaced(screen.place.kind):
+            screen.view.namespace = namespace
+            screen.view.forget_layout()
+            screen.view.rebuild()
+            screen.table.show(screen.view, screen.table.key)
+        elif screen.place.view == "overview":
+            screen.sheet.update()
+        screen.tell_place()
+
+    # -- filter and command line -------------------------------------------------------------
+
+    def prompt(self, mode: str, text: str = "") -> None:
+        screen = self._screen
+        if mode == "filter" and not text:
+            text = self._filter()
+        screen.keys.display = False
+        screen.prompt_line.start(mode, text)
+
+    def _filter(self) -> str:
+        screen = self._screen
+        if self.place.view == "list":
+            return screen.view.filter
+        if self.place.view == "logs":
+            return screen.log_view.search
+        return screen.text.search
+
+    def apply_filter(self, text: str) -> None:
+        """Narrow the list or the log; search the text."""
+        screen = self._screen
+        if self.place.view == "list":
+            screen.view.set_filter(text)
+            screen.table.update()
+        elif self.place.view == "logs":
+            screen.log_view.set_filter(text)
+        elif self.place.view in ("describe", "yaml"):
+            screen.text.set_search(text)
+        screen.tell_place()
+
+    def clear_filter(self) -> bool:
+        if self.place.view not in ("list", "logs", "describe", "yaml") or not self._filter():
+            return False
+        self.apply_filter("")
+        return True
+
+    async def run_line(self, text: str) -> None:
+        """Obey a line typed after `:`."""
+        order = command_line.parse(text)
+        if order.problem:
+            self.flash(order.problem, "warn")
+        elif order.do == "quit":
+            await self.leave()
+        elif order.do == "help":
+            self.show_help()
+        elif order.do == "overview":
+            self.go(OVERVIEW)
+        elif order.do == "list":
+            if order.namespace is not None:
+                self.set_namespace(order.namespace)
+            self._screen.start_at(Place("list", order.kind))
+            if order.filter:
+                self.apply_filter(order.filter)
+
+    # -- talking to the user -----------------------------------------------------------------
+
+    def flash(self, text: str, role: str = "text") -> None:
+        self._screen.flash(text, role)
+
+    async def ask(
+        self, title: str, lines: Sequence[str], choices: Sequence[Choice], default: str
+    ) -> str | None:
+        return await self._screen.app.push_screen_wait(Ask(title, lines, choices, default))
+
+    async def ask_number(self, title: str, label: str, value: int) -> int | None:
+        return await self._screen.app.push_screen_wait(AskNumber(title, label, value))
+
+    async def leave(self) -> None:
+        app = self._screen.podarium
+        if not app.owns_engine:
+            app.exit("detached")
+            return
+        answer = await self.ask(
+            f"Leave cluster {self.cluster.name}?",
+            ["Its containers can go on running without this screen."],
+            [
+                Choice("keep", "Keep running", "ok"),
+                Choice("stop", "Stop cluster", "bad"),
+                Choice("cancel", "Cancel"),
+            ],
+            "keep",
+        )
+        if answer in ("keep", "stop"):
+            app.exit(answer)
+
+    def show_help(self) -> None:
+        self._screen.app.push_screen(Help(COMMANDS.applying(self._screen.scopes)))
+
+    def show_palette(self) -> None:
+        self._screen.app.action_command_palette()
+
+    def next_theme(self) -> None:
+        self._screen.podarium.next_theme()
+
+    # -- moving ------------------------------------------------------------------------------
+
+    def move(self, dx: int, dy: int) -> None:
+        screen = self._screen
+        focused = screen.focused
+        if focused is screen.preview:
+            screen.preview.scroll_rows(dy)
+        elif self.place.view == "list":
+            screen.table.move(dy)
+        elif self.place.view == "logs":
+            screen.log_view.scroll_rows(dy) if dy else screen.log_view.scroll_sideways(dx * 8)
+        elif self.place.view in ("describe", "yaml"):
+            screen.text.scroll_rows(dy) if dy else screen.text.scroll_sideways(dx * 8)
+        elif self.place.view == "pod":
+            screen.sheet.scroll_rows(dy) if dy else self.next_part(dx)
+        else:
+            screen.sheet.move(dx, dy)
+
+    def page(self, pages: int) -> None:
+        screen = self._screen
+        if screen.focused is screen.preview:
+            screen.preview.scroll_rows(pages * screen.preview.size.height)
+        elif self.place.view == "list":
+            screen.table.move_page(pages)
+        elif self.place.view == "logs":
+            screen.log_view.scroll_rows(pages * screen.log_view.size.height)
+        else:
+            sheet = screen.text if self.place.view in ("describe", "yaml") else screen.sheet
+            sheet.scroll_rows(pages * sheet.size.height)
+
+    def edge(self, end: bool) -> None:
+        screen = self._screen
+        if self.place.view == "list":
+            screen.table.move_to(len(screen.view.order) - 1 if end else 0)
+        elif self.place.view == "logs":
+            screen.log_view.go_end() if end else screen.log_view.go_start()
+        else:
+            sheet = screen.text if self.place.view in ("describe", "yaml") else screen.sheet
+            sheet.scroll_rows(len(sheet.page.lines) if end else -len(sheet.page.lines))
+
+    def next_pane(self) -> None:
+        screen = self._screen
+        if self.place.view == "overview":
+            screen.sheet.next_target()
+        elif not screen.preview.is_on_screen or screen.focused is screen.preview:
+            screen.focus_body()
+        else:
+            screen.preview.focus()
+
+    def next_part(self, step: int) -> None:
+        place = self.place
+        pod = self.cluster.pods().get(place.key)
+        if pod is None:
+            return
+        names = [container.name for container in pod.spec.containers]
+        if len(names) < 2:
+            self.flash(f"{place.name} has one container", "text")
+            return
+        here = names.index(place.part) if place.part in names else 0
+        part = names[(here + step) % len(names)]
+        self._screen.replace(Place(place.view, place.kind, place.key, part))
+
+    def sort_by(self, letter: str) -> None:
+        screen = self._screen
+        for column in screen.view.listing.columns:
+            if column.key == letter:
+                screen.view.sort_by(column)
+                screen.table.update()
+                return
+
+    def toggle(self, what: str) -> None:
+        view = self._screen.log_view
+        if what == "follow":
+            view.toggle_follow()
+        elif what == "wrap":
+            view.wrap = not view.wrap
+            view.left = 0
+            view.redraw()
+        elif what == "timestamps":
+            view.timestamps = not view.timestamps
+            view.redraw()
+        self._screen.status.repaint()

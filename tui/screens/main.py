@@ -1,0 +1,488 @@
+"""The one screen: a status bar, a body whose view is swapped, a preview, a key bar.
+
+It keeps where one is and how one came there, asks the cluster for changes ten times a second at most,
+and hands each view what it needs. What a key does is in the commands; how things look, in the pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import msgspec
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+
+from engine.client.errors import Unreachable
+from engine.types import registry
+from engine.types.status import StatusError
+
+from ..commands.all import COMMANDS
+from ..model.boot import Boot
+from ..model.cluster import Cluster
+from ..model.columns import listing
+from ..model.log_stream import LogStream
+from ..model.place import OVERVIEW, Place, Within
+from ..model.view import View
+from ..pages.boot import boot_page
+from ..render.describe import describe
+from ..render.yaml import yaml_page
+from ..widgets.bars import KeyBar, StatusBar
+from ..widgets.log_view import LogView
+from ..widgets.prompt import Prompt
+from ..widgets.sheet import Sheet
+from ..widgets.table import Table
+from ..widgets.text_view import TextView
+from .desk import ScreenDesk
+from .pages import PREVIEWED, Pages
+
+if TYPE_CHECKING:
+    from ..app import PodariumApp
+
+FLUSH_SECONDS = 0.1
+FLASH_SECONDS = 4
+PREVIEW_FROM = 104
+
+
+@dataclass
+class Visit:
+    """A place, and where the cursor was."""
+
+    place: Place
+    key: str = ""
+    top: int = 0
+    filter: str = ""
+
+
+class MainScreen(Screen[None]):
+    """See the module."""
+
+    BLANK = True
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding(
+            key, f"command('{command.id}')", command.title, show=False, id=f"{command.id}.{index}"
+        )
+        for command in sorted(COMMANDS.all(), key=lambda command: not command.scopes)
+        for index, key in enumerate(command.keys)
+    ]
+
+    def __init__(self, cluster: Cluster, boot: Boot) -> None:
+        super().__init__()
+        self.cluster = cluster
+        self.boot = boot
+        self.namespace = ""
+        self.visits = [Visit(OVERVIEW)]
+        self.pages = Pages(cluster)
+        self.view = View(cluster, listing("pods"))
+        self.status = StatusBar(cluster, self._mode)
+        self.table = Table(self.view, id="table")
+        self.sheet = Sheet(id="sheet")
+        self.text = TextView(id="text")
+        self.log_view = LogView(id="log")
+        self.preview = Sheet(id="preview")
+        self.keys = KeyBar()
+        self.prompt_line = Prompt(lambda: list(cluster.objects("namespaces")))
+        self.desk = ScreenDesk(self)
+        self.stream: LogStream | None = None
+        self._flush_due = False
+        self._flash_left = 0
+        self._booting = True
+        self._seconds = 0
+
+    def compose(self) -> ComposeResult:
+        yield self.status
+        with Horizontal(id="body"):
+            with Vertical(id="main"):
+                yield self.sheet
+                yield self.table
+                yield self.text
+                yield self.log_view
+            with Vertical(id="side"):
+                yield self.preview
+        yield self.keys
+        yield self.prompt_line
+
+    def on_mount(self) -> None:
+        self.cluster.on_change = self._changed
+        self._display("sheet")
+        self._follow()
+        if self.boot.file is not None or not self.cluster.objects("nodes"):
+            self._show_boot()
+        else:
+            self._arrive()
+        self.set_interval(1.0, self._second)
+
+    @property
+    def podarium(self) -> PodariumApp:
+        return cast("PodariumApp", self.app)
+
+    # -- following the cluster ---------------------------------------------------------------
+
+    @work(group="cluster", exit_on_error=True)
+    async def _follow(self) -> None:
+        await self.cluster.run()
+
+    @work(group="boot", exit_on_error=True)
+    async def _show_boot(self) -> None:
+        """Show the start until the first nodes are known."""
+        app = self.podarium
+        self.sheet.show(lambda w, h, t: boot_page(self.boot, self.cluster.name, app.clock(), w, h))
+        while self.cluster.loading("nodes") or (
+            self.boot.file is not None and not self.cluster.objects("nodes")
+        ):
+            self.boot.read()
+            self.sheet.update()
+            await asyncio.sleep(0.1)
+        self.boot.read()
+        self.boot.ready = True
+        self._booting = False
+        self._arrive()
+
+    def _changed(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self.set_timer(FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        """Take the changes and paint what they touch."""
+        self._flush_due = False
+        changes = self.cluster.take()
+        if self._booting:
+            return
+        place = self.place
+        if place.view == "list":
+            changed = changes.objects.get(self.view.listing.kind)
+            if changed is not None:
+                self.view.apply(changed) if changed else self.view.rebuild()
+            if changes.stats:
+                self.view.tick()
+            self.table.update()
+            self._refresh_preview()
+            self._crumbs()
+        elif self.sheet.display:
+            self.sheet.update()
+        self.status.repaint()
+        if place.view == "describe" and any(place.key in keys for keys in changes.objects.values()):
+            self._load_text(place)
+
+    def _second(self) -> None:
+        """Once a second: ages, the connection, messages that have been read."""
+        self._seconds += 1
+        if self._flash_left:
+            self._flash_left -= 1
+            if not self._flash_left:
+                self.keys.unflash()
+        if self._booting:
+            self.status.repaint()
+            return
+        if (
+            self.cluster.state_changed()
+            or "stats" in self.cluster.missing
+            or self.cluster.state != "live"
+        ):
+            self._changed()
+        if self.place.view == "list":
+            self.table.update()
+        elif self.place.view == "logs":
+            self._crumbs()
+        if self.place.view == "pod" and self._seconds % 3 == 0:
+            self._load_anatomy(self.place)
+
+    # -- where one is ------------------------------------------------------------------------
+
+    @property
+    def place(self) -> Place:
+        return self.visits[-1].place
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What commands ask for: the view, and the kind of what is under its cursor."""
+        return self.place.scopes
+
+    def go(self, place: Place) -> None:
+        """Go to a place; the overview and a list chosen by name begin a new path."""
+        self._remember()
+        if place == OVERVIEW:
+            self.visits = [Visit(OVERVIEW)]
+        elif place == self.place:
+            return
+        else:
+            self.visits.append(Visit(place))
+        self._arrive()
+
+    def back(self) -> bool:
+        if len(self.visits) == 1:
+            return False
+        self.visits.pop()
+        self._arrive()
+        return True
+
+    def open_list(self, kind: str, within: Within | None = None) -> None:
+        self.cluster.watch(kind)
+        self.go(Place("list", kind, within=within))
+
+    def _remember(self) -> None:
+        visit = self.visits[-1]
+        if visit.place.view == "list":
+            visit.key, visit.filter = self.table.key, self.view.filter
+        elif visit.place.view != "logs":
+            visit.key, visit.top = self.sheet.target, self.sheet.top
+
+    def _arrive(self) -> None:
+        """Show the place one is at now."""
+        visit = self.visits[-1]
+        place = visit.place
+        if place.view != "logs" and self.stream is not None:
+            self.workers.cancel_group(self, "logs")
+            self.stream = None
+        if place.view == "list":
+            self._show_list(visit)
+        elif place.view == "logs":
+            self._show_logs(place)
+        elif place.view in ("describe", "yaml"):
+            self._display("text")
+            self.text.show_text([(("  loading …", "dim"),)])
+            self._load_text(place)
+        else:
+            self._display("sheet")
+            self.sheet.show(self.pages.source(place), top=visit.top, target=visit.key)
+            if place.view == "pod":
+                self._load_anatomy(place)
+        self._crumbs()
+        self.status.repaint()
+
+    def _show_list(self, visit: Visit) -> None:
+        place = visit.place
+        view = View(self.cluster, listing(place.kind), place.within)
+        view.namespace = self.namespace
+        view.set_filter(visit.filter)
+        self.view = view
+        self._display("table")
+        self.table.show(view, visit.key)
+        self._refresh_preview()
+
+    def _display(self, name: str) -> None:
+        """Swap the view in the body."""
+        widgets = {
+            "sheet": self.sheet,
+            "table": self.table,
+            "text": self.text,
+            "log": self.log_view,
+        }
+        for key, widget in widgets.items():
+            widget.display = key == name
+        self.query_one("#side").display = (
+            name == "table"
+            and self.size.width >= PREVIEW_FROM
+            and self.view.listing.kind in PREVIEWED
+        )
+        if not self.prompt_line.open:
+            widgets[name].focus()
+
+    def _refresh_preview(self) -> None:
+        if self.query_one("#side").display:
+            self.preview.source = self.pages.preview(self.view.listing.kind, self.table.key)
+            self.preview.update()
+
+    def _crumbs(self) -> None:
+        names = [self._crumb(visit.place) for visit in self.visits]
+        commands = sorted(
+            (c for c in COMMANDS.applying(self.scopes) if c.hint and c.keys), key=lambda c: c.rank
+        )
+        right = ""
+        if self.place.view == "logs":
+            right = self.log_view.position
+        self.keys.show(names[-3:], commands, right)
+
+    def _crumb(self, place: Place) -> str:
+        if place.view == "list":
+            where = f" of {place.within.title}" if place.within else ""
+            space = f" in {self.namespace}" if self.namespace else ""
+            here = place == self.place
+            hidden = f" /{self.view.filter}" if here and self.view.filter else ""
+            count = f" {len(self.view.order)}" if here else ""
+            return f"{place.kind}{count}{where}{space}{hidden}"
+        if place.view == "logs":
+            return f"{'previous logs' if place.previous else 'logs'} {place.part}"
+        if place.view == "overview":
+            return f"overview{f' of {self.namespace}' if self.namespace else ''}"
+        return place.view if place.view in ("describe", "yaml") else place.name
+
+    def _mode(self) -> str:
+        if self.place.view != "logs":
+            return ""
+        view = self.log_view
+        states = (("follow", view.following), ("wrap", view.wrap), ("times", view.timestamps))
+        return "  ".join(f"{name}:{'on' if on else 'off'}" for name, on in states)
+
+    # -- reading from the API ----------------------------------------------------------------
+
+    @work(group="text", exclusive=True, exit_on_error=False)
+    async def _load_text(self, place: Place) -> None:
+        resource = registry.find(place.kind)
+        if resource is None:
+            return
+        try:
+            raw = await self.cluster.client.get_raw(
+                resource.cls, place.name, place.namespace or None
+            )
+        except (StatusError, Unreachable) as error:
+            self.text.show_text([((f"  {error}", "bad"),)])
+            return
+        if place != self.place:
+            return
+        if place.view == "yaml":
+            self.text.replace(yaml_page(raw))
+            return
+        obj = self.cluster.get(place.kind, place.key)
+        about = self.cluster.events_about(obj) if obj is not None else []
+        self.text.replace(describe(raw, about, self.cluster.now(), self.size.width))
+
+    @work(group="anatomy", exclusive=True, exit_on_error=False)
+    async def _load_anatomy(self, place: Place) -> None:
+        pod = self.cluster.pods().get(place.key)
+        if pod is None or not pod.spec.containers or "stats" in self.cluster.missing:
+            return
+        part = place.part or pod.spec.containers[0].name
+        path = (
+            f"/podarium/v1/namespaces/{place.namespace}/pods/{place.name}/containers/{part}/anatomy"
+        )
+        try:
+            found = msgspec.json.decode(await self.cluster.client.raw("GET", path))
+        except (StatusError, Unreachable, msgspec.DecodeError):
+            return
+        if isinstance(found, dict):
+            self.pages.anatomy[f"{place.key}/{part}"] = found
+            self.sheet.update()
+
+    def _show_logs(self, place: Place) -> None:
+        self._display("log")
+        stream = LogStream(
+            self.cluster.client, place.namespace, place.name, place.part, previous=place.previous
+        )
+        self.stream = stream
+        stream.on_change = self._log_changed
+        self.log_view.show(stream.buffer)
+        self._run_log(stream)
+
+    @work(group="logs", exclusive=True, exit_on_error=True)
+    async def _run_log(self, stream: LogStream) -> None:
+        await stream.run()
+
+    def _log_changed(self) -> None:
+        if not self._log_due:
+            self._log_due = True
+            self.set_timer(FLUSH_SECONDS, self._flush_log)
+
+    _log_due = False
+
+    def _flush_log(self) -> None:
+        self._log_due = False
+        if self.stream is not None and self.place.view == "logs":
+            self.log_view.note = self.stream.note
+            self.log_view.update()
+            self._crumbs()
+
+    # -- keys, messages, mouse ---------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key reaches the command that applies here; others with the same key are passed by."""
+        if action != "command":
+            return True
+        if self._booting and parameters[0] not in ("leave", "quit", "help", "theme"):
+            return False
+        return COMMANDS[str(parameters[0])].applies(self.scopes)
+
+    def action_command(self, id: str) -> None:
+        self.run_command(id)
+
+    @work(group="command", exit_on_error=True)
+    async def _run_async(self, id: str) -> None:
+        result = COMMANDS[id].handler(self.desk)
+        if result is not None:
+            await result
+
+    def run_command(self, id: str) -> None:
+        """Do what a command says: at once, or as a task when it has to wait for something."""
+        handler = COMMANDS[id].handler
+        if asyncio.iscoroutinefunction(handler):
+            self._run_async(id)
+        else:
+            handler(self.desk)
+
+    def flash(self, text: str, role: str = "text") -> None:
+        """A short message over the key bar."""
+        self._flash_left = FLASH_SECONDS
+        self.keys.flash(text, role)
+
+    def tell_place(self) -> None:
+        """The words about where one is have changed."""
+        self._crumbs()
+        self._refresh_preview()
+        self.status.repaint()
+
+    def start_at(self, place: Place) -> None:
+        """Go to a place as the only step after the overview."""
+        self._remember()
+        self.cluster.watch(place.kind)
+        self.visits = [*self.visits[:1], Visit(place)]
+        self._arrive()
+
+    def replace(self, place: Place) -> None:
+        """Show another place instead of this one."""
+        self.visits[-1] = Visit(place)
+        self._arrive()
+
+    def focus_body(self) -> None:
+        """Focus the view in the body."""
+        for widget in (self.table, self.sheet, self.text, self.log_view):
+            if widget.display:
+                widget.focus()
+
+    @on(Table.Moved)
+    def _row_changed(self, event: Table.Moved) -> None:
+        self._refresh_preview()
+
+    @on(Table.Opened)
+    @on(Sheet.Opened)
+    def _opened(self) -> None:
+        self.desk.enter()
+
+    @on(Table.HeadClicked)
+    def _head_clicked(self, event: Table.HeadClicked) -> None:
+        column = self.view.column_at(event.x, self.table.size.width)
+        if column is not None:
+            self.view.sort_by(column)
+            self.table.update()
+
+    @on(KeyBar.Pressed)
+    def _hint_pressed(self, event: KeyBar.Pressed) -> None:
+        self.run_command(event.command.id)
+
+    @on(Prompt.Changed)
+    def _prompt_changed(self, event: Prompt.Changed) -> None:
+        if event.mode == "filter":
+            self.desk.apply_filter(event.text)
+
+    @on(Prompt.Done)
+    async def _prompt_done(self, event: Prompt.Done) -> None:
+        self.keys.display = True
+        self.focus_body()
+        if event.mode == "filter":
+            self.desk.apply_filter(event.text if event.accepted else "")
+        elif event.accepted:
+            self._run_line(event.text)
+
+    @work(group="command", exit_on_error=True)
+    async def _run_line(self, text: str) -> None:
+        await self.desk.run_line(text)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width >= PREVIEW_FROM, "-wide")
+        if self.place.view == "list" and not self._booting:
+            self._display("table")
+            self.call_after_refresh(self._refresh_preview)

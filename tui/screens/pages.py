@@ -1,0 +1,65 @@
+"""Which page a place shows, and which preview a row has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..model.cluster import Cluster
+from ..model.place import Place
+from ..pages.layers import image_page
+from ..pages.layers import preview as image_preview
+from ..pages.node import node_page
+from ..pages.overview import overview
+from ..pages.pod import pod_page
+from ..pages.pod import preview as pod_preview
+from ..pages.summary import summary
+from ..render.page import Page, Source
+
+PREVIEWED = ("pods", "images", "nodes", "deployments", "replicasets", "jobs", "events")
+
+
+class Pages:
+    """Sources of pages for one cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.namespace = ""
+        self.anatomy: dict[str, dict[str, Any]] = {}
+        """What the engine says of a container, by `namespace/pod/container`."""
+
+    def source(self, place: Place) -> Source:
+        """The page of a place that is a sheet."""
+        cluster = self.cluster
+        match place.view:
+            case "overview":
+                return lambda w, h, target: overview(cluster, self.namespace, w, h, target)
+            case "pod":
+                return lambda w, h, target: self._pod(place, w, h)
+            case "node":
+                return lambda w, h, target: node_page(cluster, place.key, w, h, target)
+            case "image":
+                return lambda w, h, target: image_page(cluster, place.key, w, h, target)
+        return lambda w, h, target: Page([(("  loading …", "dim"),)])
+
+    def _pod(self, place: Place, width: int, height: int) -> Page:
+        pod = self.cluster.pods().get(place.key)
+        part = place.part
+        if not part and pod is not None and pod.spec.containers:
+            part = pod.spec.containers[0].name
+        return pod_page(
+            self.cluster, place.key, self.anatomy.get(f"{place.key}/{part}"), width, height
+        )
+
+    def preview(self, kind: str, key: str) -> Source:
+        """What stands beside a list for the row under the cursor."""
+        cluster = self.cluster
+        if not key:
+            return lambda w, h, target: Page()
+        match kind:
+            case "pods":
+                return lambda w, h, target: pod_preview(cluster, key, w, h)
+            case "images":
+                return lambda w, h, target: image_preview(cluster, key, w, h)
+            case "nodes":
+                return lambda w, h, target: node_page(cluster, key, w, h, target)
+        return lambda w, h, target: summary(cluster, kind, key, w, h)
