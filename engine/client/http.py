@@ -36,6 +36,11 @@ class HttpTransport:
         self._base = access.server if access else "http://podarium"
         self.endpoint = access.server if access else str(unix)
         self.namespace = access.namespace if access else "default"
+        self._options: dict[str, Any] = {"allow_redirects": False}
+        if access is not None and access.proxy:
+            self._options["proxy"] = access.proxy
+        if access is not None and access.tls_server_name:
+            self._options["server_hostname"] = access.tls_server_name
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -75,7 +80,7 @@ class HttpTransport:
                 data=body,
                 headers=self._headers(accept, content_type),
                 timeout=timeout,
-                allow_redirects=False,
+                **self._options,
             ) as answer:
                 headers = {k.lower(): v for k, v in answer.headers.items()}
                 return Response(answer.status, await answer.read(), headers)
@@ -98,7 +103,7 @@ class HttpTransport:
                 self._url(path, query),
                 headers=self._headers(accept, None),
                 timeout=timeout,
-                allow_redirects=False,
+                **self._options,
             )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unreachable(error) from error

@@ -123,23 +123,26 @@ class Informer(Generic[T]):
     async def _watch(self, version: str) -> None:
         loop = asyncio.get_running_loop()
         start = loop.time()
-        async with self._client.watching(
-            self.cls,
-            self._namespace,
-            resource_version=version,
-            labels=self._labels,
-            fields=self._fields,
-            timeout_seconds=random.randint(*WATCH_SECONDS),
-        ) as events:
-            self.state = "live"
-            self.error = None
-            await self._follow(events)
+        try:
+            async with self._client.watching(
+                self.cls,
+                self._namespace,
+                resource_version=version,
+                labels=self._labels,
+                fields=self._fields,
+                timeout_seconds=random.randint(*WATCH_SECONDS),
+            ) as events:
+                self.state = "live"
+                self.error = None
+                await self._follow(events)
+        finally:
+            if loop.time() - start >= SHORT_WATCH:
+                self._failures = 0
         if loop.time() - start < SHORT_WATCH:
             self._failures += 1
 
     async def _follow(self, events: AsyncIterator[WatchEvent[T]]) -> None:
         async for event in events:
-            self._failures = 0
             obj = event.object
             if event.type in ("ADDED", "MODIFIED"):
                 self._put(key_of(obj), obj)
