@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 
 from engine.api.request import JSON, Request
-from engine.types import codec
+from engine.types import codec, schema
 from engine.types.meta import Object
 from engine.types.registry import Resource
 from engine.types.status import BadRequest, UnsupportedMediaType
 
 YAML = "application/yaml"
 ACCEPTED = (JSON, YAML)
+FIELD_VALIDATION = ("Ignore", "Strict", "Warn")
 
 
 def media_type(request: Request) -> str:
@@ -66,6 +67,7 @@ def object_of(data: dict[str, Any], resource: Resource, request: Request) -> Obj
             f"{given[1]} in version {given[0]!r} cannot be handled as a {resource.kind}:"
             f" the path serves {resource.kind} in version {resource.api_version!r}"
         )
+    _check_fields(data, resource, request)
     try:
         obj = codec.from_dict(resource.cls, data)
     except msgspec.ValidationError as error:
@@ -75,3 +77,22 @@ def object_of(data: dict[str, Any], resource: Resource, request: Request) -> Obj
         ) from error
     obj.api_version, obj.kind = resource.api_version, resource.kind
     return obj
+
+
+def _check_fields(data: dict[str, Any], resource: Resource, request: Request) -> None:
+    """Fields that do not exist are refused, told, or ignored, as `fieldValidation` says."""
+    mode = request.query.get("fieldValidation") or "Warn"
+    if mode not in FIELD_VALIDATION:
+        raise BadRequest(
+            f'fieldValidation: Unsupported value: "{mode}": supported values: '
+            + ", ".join(f'"{each}"' for each in FIELD_VALIDATION)
+        )
+    if mode == "Ignore":
+        return
+    faults = [f'unknown field "{path}"' for path in schema.unknown_fields(resource.cls, data)]
+    if faults and mode == "Strict":
+        raise BadRequest(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a'
+            f" {resource.kind}: strict decoding error: {', '.join(faults)}"
+        )
+    request.warnings += faults

@@ -6,7 +6,9 @@ They are Kubernetes' own (pkg/apis/core/v1/defaults.go), so that what is stored 
 from __future__ import annotations
 
 from engine.types.containers import Container, ContainerPort, EnvVar, LifecycleHandler, Probe
+from engine.types.declare import Quantity
 from engine.types.pods import Pod, PodSecurityContext, PodSpec, Toleration
+from engine.types.quantity import InvalidQuantity, parse
 from engine.types.volumes import EmptyDirVolume, ObjectFieldSelector, Volume, VolumeProjection
 
 UNREACHABLE_SECONDS = 300
@@ -169,8 +171,16 @@ def qos_class(spec: PodSpec) -> str:
             limit, request = limits.get(name), requests.get(name)
             if limit is not None or request is not None:
                 best_effort = False
-            if limit is None or (request is not None and str(request) != str(limit)):
+            if limit is None or not _equal(limit, limit if request is None else request):
                 guaranteed = False
     if best_effort:
         return "BestEffort"
     return "Guaranteed" if guaranteed else "Burstable"
+
+
+def _equal(one: Quantity, other: Quantity) -> bool:
+    """ "1" equals "1000m". What is no quantity equals nothing; its refusal comes later."""
+    try:
+        return parse(one) == parse(other)
+    except InvalidQuantity:
+        return False
