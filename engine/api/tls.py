@@ -13,7 +13,6 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -43,110 +42,89 @@ def write_private(path: Path, content: bytes) -> None:
     temporary.rename(path)
 
 
-@dataclass(frozen=True, slots=True)
-class Pki:
-    """The certificates in one folder."""
+def ensure(folder: Path, now: Callable[[], float] = time.time) -> None:
+    """Make or renew the certificates in `folder` where that is needed. Raise OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if _expiry(folder) < now() + RENEW_BEFORE.total_seconds():
+        _make(folder, datetime.fromtimestamp(now(), UTC))
 
-    folder: Path
 
-    @classmethod
-    def ensure(cls, folder: Path, now: Callable[[], float] = time.time) -> Pki:
-        """The folder's certificates, made or renewed where needed. Raise OSError."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        pki = cls(folder)
-        if pki._expiry() < now() + RENEW_BEFORE.total_seconds():
-            pki._make(datetime.fromtimestamp(now(), UTC))
-        return pki
+def server_context(folder: Path) -> ssl.SSLContext:
+    """For the listener: clients may show a certificate, which must then be of this CA."""
+    ensure(folder)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+    context.load_verify_locations(folder / "ca.crt")
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
 
-    def server_context(self) -> ssl.SSLContext:
-        """For the listener: clients may show a certificate, which must then be of this CA."""
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self._file("server.crt"), self._file("server.key"))
-        context.load_verify_locations(self._file("ca.crt"))
-        context.verify_mode = ssl.CERT_OPTIONAL
-        return context
 
-    def write_kubeconfig(self, path: Path, *, cluster: str, server: str) -> None:
-        """Name cluster, user and context podarium-CLUSTER; leave the file alone when it is so."""
-        name = f"podarium-{cluster}"
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": name,
-            "preferences": {},
-            "clusters": [
-                {
-                    "name": name,
-                    "cluster": {
-                        "server": server,
-                        "certificate-authority-data": self._base64("ca.crt"),
-                    },
-                }
-            ],
-            "users": [
-                {
-                    "name": name,
-                    "user": {
-                        "client-certificate-data": self._base64("admin.crt"),
-                        "client-key-data": self._base64("admin.key"),
-                    },
-                }
-            ],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-        }
-        # JSON is YAML, and needs no other library.
-        content = json.dumps(config, indent=2).encode() + b"\n"
-        if not path.exists() or path.read_bytes() != content:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_private(path, content)
+def write_kubeconfig(path: Path, folder: Path, cluster: str, port: int) -> None:
+    """For kubectl: cluster, user and context podarium-CLUSTER, with all certificates inside.
 
-    def _file(self, name: str) -> Path:
-        return self.folder / name
+    The file is left alone when it says so already.
+    """
+    name = f"podarium-{cluster}"
+    served = {
+        "server": f"https://127.0.0.1:{port}",
+        "certificate-authority-data": _base64(folder / "ca.crt"),
+    }
+    user = {
+        "client-certificate-data": _base64(folder / "admin.crt"),
+        "client-key-data": _base64(folder / "admin.key"),
+    }
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": name,
+        "preferences": {},
+        "clusters": [{"name": name, "cluster": served}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+    }
+    # JSON is YAML, and needs no other library.
+    content = json.dumps(config, indent=2).encode() + b"\n"
+    if not path.exists() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_private(path, content)
 
-    def _base64(self, name: str) -> str:
-        return b64encode(self._file(name).read_bytes()).decode()
 
-    def _expiry(self) -> float:
-        """When the first certificate ends, as noted when they were made; 0 when there are none."""
-        try:
-            noted = json.loads(self._file("pki.json").read_bytes())
-            return float(noted["expires"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return 0.0
+def _base64(path: Path) -> str:
+    return b64encode(path.read_bytes()).decode()
 
-    def _make(self, now: datetime) -> None:
-        from cryptography.x509.oid import ExtendedKeyUsageOID
 
-        ca = _issue("podarium-ca", (), now, CA_LIFE)
-        hosts = (*HOSTS, *HOSTS_OF_SERVICE)
-        server = _issue(
-            "podarium", (), now, LIFE, issuer=ca, usage=ExtendedKeyUsageOID.SERVER_AUTH, hosts=hosts
-        )
-        admin = _issue(
-            "kubernetes-admin",
-            ("system:masters",),
-            now,
-            LIFE,
-            issuer=ca,
-            usage=ExtendedKeyUsageOID.CLIENT_AUTH,
-        )
-        for name, made in (("ca", ca), ("server", server), ("admin", admin)):
-            self._save(name, made)
-        # Last: without it everything is made anew, so a crash in between does no harm.
-        expires = (now + LIFE).timestamp()
-        write_private(self._file("pki.json"), json.dumps({"expires": expires}).encode() + b"\n")
+def _expiry(folder: Path) -> float:
+    """When the first certificate ends, as noted when they were made; 0 when there are none."""
+    try:
+        noted = json.loads((folder / "pki.json").read_bytes())
+        return float(noted["expires"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0.0
 
-    def _save(self, name: str, made: Issuer) -> None:
-        from cryptography.hazmat.primitives import serialization
 
-        certificate, key = made
-        pem = serialization.Encoding.PEM
-        write_private(self._file(f"{name}.crt"), certificate.public_bytes(pem))
-        private = key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_private(self._file(f"{name}.key"), private)
+def _make(folder: Path, now: datetime) -> None:
+    from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
+
+    ca = _issue("podarium-ca", (), now, CA_LIFE)
+    hosts = (*HOSTS, *HOSTS_OF_SERVICE)
+    server = _issue("podarium", (), now, LIFE, issuer=ca, usage=Usage.SERVER_AUTH, hosts=hosts)
+    group = "system:masters"
+    admin = _issue("kubernetes-admin", (group,), now, LIFE, issuer=ca, usage=Usage.CLIENT_AUTH)
+    for name, made in (("ca", ca), ("server", server), ("admin", admin)):
+        _save(folder, name, made)
+    # Last: without it everything is made anew, so a crash in between does no harm.
+    expires = (now + LIFE).timestamp()
+    write_private(folder / "pki.json", json.dumps({"expires": expires}).encode() + b"\n")
+
+
+def _save(folder: Path, name: str, made: Issuer) -> None:
+    from cryptography.hazmat.primitives import serialization as form
+
+    certificate, key = made
+    write_private(folder / f"{name}.crt", certificate.public_bytes(form.Encoding.PEM))
+    private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    write_private(folder / f"{name}.key", private)
 
 
 def _issue(
