@@ -277,7 +277,8 @@ def _mount(mount: Mount, field: str, target: Target) -> Op:
     if mount.type in ("cgroup", "cgroup2"):
         return mounts.CgroupView(at, attributes, tuple(target.hierarchy.mounts()))
     strict = destination.split("/")[1] in ("proc", "sys", "dev")
-    return mounts.Filesystem(mount.type.encode(), at, attributes, data, strict)
+    source = os.fsencode(mount.source or mount.type)
+    return mounts.Filesystem(mount.type.encode(), source, at, attributes, data, strict)
 
 
 def _options(mount: Mount) -> tuple[int, int, tuple[tuple[bytes, bytes], ...]]:

@@ -10,7 +10,6 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, dataclass_transform
 
     from engine.runtime.cgroup.api import Hierarchy
@@ -55,11 +54,11 @@ class Op:
     NAME = ""
     PHASE = ""
     _FIELDS: tuple[str, ...] = ()
-    _ALL: dict[str, type[Op]] = {}
+    KINDS: dict[str, type[Op]] = {}
 
     def __init_subclass__(cls) -> None:
         cls._FIELDS = tuple(cls.__annotations__)
-        Op._ALL[cls.NAME] = cls
+        Op.KINDS[cls.NAME] = cls
 
     def __init__(self, *values: Any, **named: Any) -> None:
         self.__dict__.update(zip(self._FIELDS, values, strict=False), **named)
@@ -82,7 +81,7 @@ class Op:
         raise NotImplementedError
 
     def encode(self) -> tuple[object, ...]:
-        """As a tuple for marshal; decode() gives the operation back."""
+        """As a tuple for marshal; codec.decode() gives the operation back."""
         return (self.NAME, *(self.__dict__[name] for name in self._FIELDS))
 
     def __eq__(self, other: object) -> bool:
@@ -94,13 +93,6 @@ class Op:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
         return f"{type(self).__name__}({fields})"
-
-
-def decode(encoded: tuple[Any, ...]) -> Op:
-    """The operation that encode() made. Raise KeyError when its module is not imported."""
-    name, *values = encoded
-    make: Callable[..., Op] = Op._ALL[name]
-    return make(*values)
 
 
 def shown(path: bytes) -> str:

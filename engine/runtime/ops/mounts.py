@@ -40,6 +40,7 @@ class Filesystem(Op):
     NAME = "mount"
     PHASE = "mounts"
     fstype: bytes
+    source: bytes
     target: bytes
     attributes: int
     data: tuple[tuple[bytes, bytes], ...]
@@ -51,14 +52,17 @@ class Filesystem(Op):
 
     def apply(self, context: Context) -> None:
         target = rootfd.directory(context.root, self.target, symlinks=not self.strict)
-        rootfd.attach(rootfd.new_mount(self.fstype, self.attributes, self.data), target)
+        # The name by which mount(8) and df(1) list it.
+        data = ((b"source", self.source), *self.data)
+        rootfd.attach(rootfd.new_mount(self.fstype, self.attributes, data), target)
 
     def describe(self) -> str:
         return f"mount {shown(self.fstype)} on {shown(self.target)}"
 
     def shell(self) -> str:
         options = _options(self.attributes, self.data)
-        return f"mount -t {shown(self.fstype)} {options}none ROOT{quoted(self.target)}"
+        source = quoted(self.source)
+        return f"mount -t {shown(self.fstype)} {options}{source} ROOT{quoted(self.target)}"
 
 
 class Bind(Op):

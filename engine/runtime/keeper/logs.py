@@ -1,0 +1,128 @@
+"""A container's output, as the lines of a log in the CRI's format.
+
+    2026-01-02T03:04:05.678901234Z stdout F a whole line
+    2026-01-02T03:04:05.678901234Z stderr P a piece of a long one, of 16 KiB
+
+(kubernetes: design-proposals/node/kubelet-cri-logging.md.) A full disk never stops a container:
+what cannot be written is dropped, whole lines at a time, and counted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+_LINE = 16 * 1024
+_READ = 64 * 1024
+_FILE = 10 * 1024 * 1024
+_FILES = 3
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+
+
+class Log:
+    """One container's file. Beyond 10 MiB it becomes FILE.1, and that FILE.2, which is the last."""
+
+    def __init__(self, path: str, limit: int = _FILE) -> None:
+        """Raise OSError when it cannot be opened."""
+        self.path = path
+        self.dropped = 0
+        self._limit = limit
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self._open()
+
+    def _open(self) -> None:
+        self._fd = os.open(self.path, _FLAGS, 0o640)
+        self._size = os.fstat(self._fd).st_size
+
+    def write(self, lines: list[bytes]) -> None:
+        """All of them, or none, which is counted."""
+        data = b"".join(lines)
+        try:
+            if self._fd < 0:
+                self._open()
+            written = os.write(self._fd, data)
+            if written == len(data):
+                self._size += written
+            else:
+                os.ftruncate(self._fd, self._size)
+                self.dropped += len(lines)
+            if self._size >= self._limit:
+                self._rotate()
+        except OSError:
+            self.dropped += len(lines)
+
+    def _rotate(self) -> None:
+        self.close()
+        for number in range(_FILES - 1, 0, -1):
+            older = f"{self.path}.{number}"
+            newer = self.path if number == 1 else f"{self.path}.{number - 1}"
+            try:
+                os.rename(newer, older)
+            except FileNotFoundError:
+                continue
+        self._open()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+
+class Stream:
+    """One output of a container: the reading end of its pipe, and a line not yet ended."""
+
+    def __init__(self, fd: int, name: bytes, log: Log) -> None:
+        self.fd = fd
+        self._head = b" " + name
+        self._log = log
+        self._rest = b""
+
+    def pump(self) -> int:
+        """Move what is there into the log. Returns how many bytes: 0 at the stream's end, -1 when
+        there is nothing now (the pipe is O_NONBLOCK)."""
+        try:
+            data = os.read(self.fd, _READ)
+        except BlockingIOError:
+            return -1
+        if data:
+            *ended, self._rest = (self._rest + data).split(b"\n")
+            self._write(ended)
+        else:
+            self.end()
+        return len(data)
+
+    def end(self) -> None:
+        """Log the line that will not be ended any more, as the piece it is."""
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self._log.write([self._prefix(b" P ") + rest + b"\n"])
+
+    def _write(self, ended: list[bytes]) -> None:
+        whole, partial = self._prefix(b" F "), self._prefix(b" P ")
+        out = []
+        for line in ended:
+            while len(line) > _LINE:
+                out.append(partial + line[:_LINE] + b"\n")
+                line = line[_LINE:]
+            out.append(whole + line + b"\n")
+        while len(self._rest) >= _LINE:
+            out.append(partial + self._rest[:_LINE] + b"\n")
+            self._rest = self._rest[_LINE:]
+        if out:
+            self._log.write(out)
+
+    def _prefix(self, tag: bytes) -> bytes:
+        return stamp(time.time_ns()) + self._head + tag
+
+
+_second = 0
+_text = b""
+
+
+def stamp(time_ns: int) -> bytes:
+    """RFC 3339 in UTC, with all nine digits so that lines sort as text."""
+    global _second, _text
+    second, rest = divmod(time_ns, 1_000_000_000)
+    if second != _second or not _text:
+        _second, _text = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second)).encode()
+    return b"%s%09dZ" % (_text, rest)

@@ -1,0 +1,91 @@
+"""Starting a node's keeper, and cleaning up after one that died."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from engine.home import NodePaths
+from engine.linux.pidfd import pidfd_open, pidfd_send_signal
+from engine.linux.process import start_time
+from engine.runtime import keeper
+from engine.runtime.cgroup.api import detect
+from engine.runtime.errors import KeeperNotStarted
+
+_SEAL = Path(keeper.__file__).with_name("seal.py")
+_SERVE = Path(keeper.__file__).with_name("serve.py")
+_ROOT = Path(keeper.__file__).parents[3]
+
+
+async def start(paths: NodePaths, node: str) -> None:
+    """Start a keeper and wait until it listens. Raise KeeperNotStarted with its last words."""
+    for folder in (paths.keeper_socket.parent, paths.keeper_pid.parent, paths.keeper_log.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    ready, told = os.pipe()
+    try:
+        with open(paths.keeper_log, "ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *_command(paths, node, told),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(told,),
+                start_new_session=True,
+            )
+        os.close(told)
+        told = -1
+        await process.wait()
+        word = await asyncio.to_thread(os.read, ready, 16)
+    finally:
+        os.close(ready)
+        if told >= 0:
+            os.close(told)
+    if word != b"ready\n":
+        raise KeeperNotStarted(f"node {node}: its keeper did not start: {_last_words(paths)}")
+
+
+def _command(paths: NodePaths, node: str, ready: int) -> list[str]:
+    # Not sys.executable: a virtual environment's is a link, and what is to be sealed is the file.
+    interpreter = os.path.realpath("/proc/self/exe")
+    arguments = [node, paths.keeper_socket, paths.keeper_pid, os.fsdecode(paths.cgroup), ready]
+    return [interpreter, "-I", "-S", str(_SEAL), str(_ROOT), str(_SERVE), *map(str, arguments)]
+
+
+def _last_words(paths: NodePaths) -> str:
+    lines = paths.keeper_log.read_text(errors="replace").strip().splitlines()
+    return f"{lines[-1] if lines else 'it said nothing'} (see {paths.keeper_log})"
+
+
+def clean_dead_keeper(paths: NodePaths) -> None:
+    """Remove what a keeper that died, or hangs, left: its containers, cgroups, socket and pid file.
+
+    Idempotent. For a node that is not meant to go on: a keeper that lives is killed. Raise OSError
+    for a cgroup that cannot be removed.
+    """
+    _kill(paths)
+    hierarchy = detect()
+    if hierarchy.exists(paths.cgroup):
+        hierarchy.kill(paths.cgroup)
+        hierarchy.remove(paths.cgroup)
+    for file in (paths.keeper_socket, paths.keeper_pid):
+        file.unlink(missing_ok=True)
+
+
+def _kill(paths: NodePaths) -> None:
+    """The process that the pid file names, when it is still that one."""
+    try:
+        pid, started = map(int, paths.keeper_pid.read_text().split())
+    except (FileNotFoundError, ValueError):
+        return
+    try:
+        held = pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if start_time(pid) == started:
+            pidfd_send_signal(held, 9)
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    finally:
+        os.close(held)

@@ -1,0 +1,68 @@
+"""What engine and keeper say to each other: marshal over a seqpacket socket, with descriptors.
+
+    request     (number, verb, *arguments)
+    reply       (number, True, result) or (number, False, failure)
+    event       (0, name, *facts)
+
+marshal needs no import and is fast, and is safe here: both ends are the same program and the same
+user. What does not fit a datagram travels in a memfd.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# A datagram has to fit the socket's buffer, of which the kernel counts about double its size.
+_DATAGRAM = 32 * 1024
+_MAX_FDS = 8
+_INLINE, _IN_MEMFD = b"i", b"m"
+
+VERSION = 1
+"""Changes with the meaning of any message: an engine speaks only to a keeper of its own version."""
+
+
+class Packet:
+    """One message, made ready to be sent, perhaps later."""
+
+    __slots__ = ("_data", "_fds")
+
+    def __init__(self, message: tuple[object, ...], fds: tuple[int, ...] = ()) -> None:
+        """`fds` are duplicated: the caller may close them at once."""
+        data = marshal.dumps(message)  # type: ignore[arg-type]
+        self._fds = [os.dup(fd) for fd in fds]
+        self._data = _INLINE + data
+        if len(data) > _DATAGRAM:
+            memfd = os.memfd_create("podarium", os.MFD_CLOEXEC)
+            self._fds.append(memfd)
+            with open(memfd, "wb", buffering=0, closefd=False) as file:
+                file.write(data)
+            self._data = _IN_MEMFD
+
+    def send(self, sock: socket.socket) -> None:
+        """Raise BlockingIOError when it has to be tried again later."""
+        socket.send_fds(sock, [self._data], self._fds, socket.MSG_NOSIGNAL)
+        self.close()
+
+    def close(self) -> None:
+        while self._fds:
+            os.close(self._fds.pop())
+
+
+def receive(sock: socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
+    """The next message and its descriptors, now the caller's; None when the other end is gone."""
+    flags = socket.MSG_CMSG_CLOEXEC
+    data, fds, _, _ = socket.recv_fds(sock, _DATAGRAM + 1024, _MAX_FDS, flags)
+    if not data:
+        return None
+    if data[:1] == _INLINE:
+        return marshal.loads(data[1:]), fds
+    memfd = fds.pop()
+    with open(memfd, "rb", buffering=0) as file:
+        file.seek(0)
+        return marshal.loads(file.readall()), fds
