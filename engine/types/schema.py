@@ -28,15 +28,12 @@ class Field:
     """`object` is a declared type, `map` a JSON object with free keys."""
     inner: Any
     """The type of the value, of a list's items, or of a map's values."""
+    cls: type[Type] | None
+    """`inner`, if it is a declared type."""
     text: str = ""
     tag: int | None = None
     merge_key: str = ""
     strategy: str = ""
-
-    @property
-    def cls(self) -> type[Type] | None:
-        """The declared type of the object, of a list's items, or of a map's values."""
-        return self.inner if isinstance(self.inner, type) and issubclass(self.inner, Type) else None
 
 
 @cache
@@ -48,7 +45,17 @@ def fields_of(cls: type[Type]) -> dict[str, Field]:
 def unknown_fields(cls: type[Type], data: dict[str, Any]) -> list[str]:
     """The paths of all fields that are not declared, such as spec.containers[0].foo, in the order
     of the data."""
-    return _unknown(cls, data, "")
+    found: list[str] = []
+    fields = fields_of(cls)
+    for name, value in data.items():
+        field = fields.get(name)
+        if field is None:
+            found.append(name)
+        elif field.cls is not None:
+            for place, each in _objects(field, value):
+                if paths := unknown_fields(field.cls, each):
+                    found += [f"{name}{place}.{path}" for path in paths]
+    return found
 
 
 def merge_keys(cls: type[Type]) -> dict[str, str]:
@@ -95,9 +102,14 @@ def _field(name: str, declared: Any) -> Field:
         shape, inner = "list", get_args(inner)[0]
     elif get_origin(inner) is dict:
         shape, inner = "map", get_args(inner)[1]
-    elif isinstance(inner, type) and issubclass(inner, Type):
+    elif _is_declared(inner):
         shape = "object"
-    return Field(name, shape, inner, meta.description or "", **(meta.extra or {}))
+    cls = inner if _is_declared(inner) else None
+    return Field(name, shape, inner, cls, meta.description or "", **(meta.extra or {}))
+
+
+def _is_declared(inner: Any) -> bool:
+    return isinstance(inner, type) and issubclass(inner, Type)
 
 
 def _without_none(declared: Any) -> Any:
@@ -108,30 +120,15 @@ def _without_none(declared: Any) -> Any:
     return Union[tuple(parts)]  # noqa: UP007  the parts are known only now
 
 
-def _unknown(cls: type[Type], data: dict[str, Any], prefix: str) -> list[str]:
-    found: list[str] = []
-    fields = fields_of(cls)
-    for name, value in data.items():
-        path = f"{prefix}{name}"
-        field = fields.get(name)
-        if field is None:
-            found.append(path)
-        elif field.cls is not None:
-            for place, each in _objects(field, value, path):
-                found += _unknown(field.cls, each, f"{place}.")
-    return found
-
-
-def _objects(field: Field, value: Any, path: str) -> list[tuple[str, dict[str, Any]]]:
-    """The objects of the field's declared type within its value, with their paths."""
-    pairs: list[tuple[str, Any]] = [(path, value)]
-    if field.shape == "list":
-        pairs = (
-            [(f"{path}[{i}]", v) for i, v in enumerate(value)] if isinstance(value, list) else []
-        )
-    elif field.shape == "map":
-        pairs = [(f"{path}.{k}", v) for k, v in value.items()] if isinstance(value, dict) else []
-    return [(place, each) for place, each in pairs if isinstance(each, dict)]
+def _objects(field: Field, value: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The objects of the field's declared type within its value, each with its place there."""
+    if field.shape == "object":
+        return [("", value)] if isinstance(value, dict) else []
+    if field.shape == "list" and isinstance(value, list):
+        return [(f"[{i}]", item) for i, item in enumerate(value) if isinstance(item, dict)]
+    if field.shape == "map" and isinstance(value, dict):
+        return [(f".{k}", item) for k, item in value.items() if isinstance(item, dict)]
+    return []
 
 
 def _walk(cls: type[Type], prefix: str) -> list[tuple[str, Field]]:
@@ -177,7 +174,7 @@ def _type_schema(declared: Any) -> dict[str, Any]:
         return {"type": _PLAIN[declared]}
     if get_origin(declared) is Literal:
         return {"type": "string", "enum": list(get_args(declared))}
-    if isinstance(declared, type) and issubclass(declared, Type):
+    if _is_declared(declared):
         return {"$ref": f"#/components/schemas/{declared.__name__}"}
     if get_origin(declared) is dict:
         return {"type": "object"}
