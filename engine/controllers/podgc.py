@@ -47,6 +47,7 @@ class PodGarbageController(Controller):
         if new is not None:
             self._missing.pop(new.metadata.name, None)
         elif old is not None:
+            self._missing[old.metadata.name] = self.clock()
             for pod in self._pods.by_index(BY_NODE, old.metadata.name):
                 self.queue.add(key_of(pod))
 

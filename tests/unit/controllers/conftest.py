@@ -13,6 +13,7 @@ import pytest
 from engine.api.direct import DirectTransport
 from engine.api.handler import Api
 from engine.client.client import Client
+from engine.client.informer import key_of
 from engine.controllers.runtime import SharedInformers
 from engine.controllers.start import controllers
 from engine.scheduler.scheduler import Scheduler
@@ -52,6 +53,7 @@ class World:
         for cls in (
             Pod,
             Node,
+            Lease,
             Deployment,
             ReplicaSet,
             Job,
@@ -104,8 +106,24 @@ class World:
         made.status.allocatable = status.capacity
         made.status.conditions = status.conditions
         await self.client.update_status(made)
+        await self.until(lambda: (seen := self.get(Node, name)) and seen.status.conditions)
+
+    async def create(self, obj) -> None:
+        """Create an object and wait until everybody sees it."""
+        made = await self.client.create(obj)
+        await self.until(lambda: key_of(made) in self.informers.of(type(obj)).objects)
+
+    async def pass_time(self, seconds: float, *, alive: tuple[str, ...] = ()) -> None:
+        """Time passes while some nodes go on giving signs of life."""
+        while seconds > 0:
+            self.offset += min(seconds, 30)
+            seconds -= 30
+            for name in alive:
+                await self.heartbeat(name)
+        self.advance(0)
 
     async def heartbeat(self, name: str) -> None:
+        """A node says that it lives, and everybody hears it."""
         spec = LeaseSpec(holder_identity=name, renew_time=now_micro(self.clock))
         lease = Lease(metadata=ObjectMeta(name=name, namespace="kube-node-lease"), spec=spec)
         try:
@@ -114,6 +132,10 @@ class World:
             )
         except NotFound:
             await self.client.create(lease)
+        key = f"kube-node-lease/{name}"
+        await self.until(
+            lambda: (seen := self.get(Lease, key)) and seen.spec.renew_time == spec.renew_time
+        )
 
     def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
         self.most_pods = max(self.most_pods, len(self.all(Pod)))
