@@ -17,6 +17,7 @@ from engine.linux.flags import CLONE, MOUNT_ATTR
 from engine.linux.table import MACHINE
 from engine.runtime import capabilities, filter
 from engine.runtime.cgroup.api import Hierarchy, Resources
+from engine.runtime.features import overlay_append
 from engine.runtime.ops import cgroups, mounts, process, rootfs
 from engine.runtime.ops.base import Op
 from engine.runtime.spec import Mount, Spec
@@ -78,7 +79,7 @@ class Target:
     upper, work     overlay's read-write layer and its scratch folder, both empty
     hosts, hostname, resolv_conf    shown read-write in /etc, when given
     cgroup      relative to every hierarchy's root
-    append_layers   whether this kernel takes layers one by one (Features.overlay_append)
+    append_layers   whether layers are named one by one; by default as this kernel can
     """
 
     container_id: str
@@ -92,7 +93,7 @@ class Target:
     hosts: Path | None = None
     hostname: Path | None = None
     resolv_conf: Path | None = None
-    append_layers: bool = True
+    append_layers: bool = field(default_factory=overlay_append)
     machine: str = MACHINE
 
 

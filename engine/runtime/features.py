@@ -1,0 +1,239 @@
+"""What this machine can and cannot do, asked once, and what to do about what it cannot.
+
+Where the kernel can be asked it is asked; its version is believed only for what cannot be tried.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from engine.linux import netlink
+from engine.linux.flags import CAP, CLONE
+from engine.linux.mount import fsconfig_set_string, fsopen
+from engine.linux.namespace import unshare
+from engine.linux.process import capget
+from engine.runtime.cgroup.api import detect
+
+# mount_setattr(2) came with 5.12, cgroup.kill with 5.14.
+KERNEL = (5, 14)
+_APPEND_SINCE = (6, 8)
+_NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
+_CONTROLLERS = (b"cpu", b"memory", b"pids")
+_LINKS = ("bridge", "veth")
+
+# <linux/rtnetlink.h>, <linux/if_link.h>: make a link of a kind, exclusively.
+_RTM_NEWLINK, _CREATE_EXCL = 16, 0x600
+_IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND = 3, 18, 1
+
+
+@dataclass(frozen=True)
+class Features:
+    """`links` are the kinds of network device that can be made; None: only root can tell."""
+
+    kernel: tuple[int, int]
+    root: bool
+    overlay: bool
+    overlay_append: bool
+    seccomp: bool
+    namespaces: frozenset[str]
+    hierarchy: str
+    controllers: frozenset[bytes]
+    cgroups_writable: bool
+    links: frozenset[str] | None
+
+
+@dataclass(frozen=True)
+class Missing:
+    """`what` is not there, `why` it is needed, and a `cure` that a person can type or ask for."""
+
+    what: str
+    why: str
+    cure: str
+
+
+def missing() -> list[Missing]:
+    """Everything that keeps this process from running containers; empty when nothing does."""
+    return list(_missing(probe()))
+
+
+@functools.cache
+def probe() -> Features:
+    """Ask the kernel; nothing is left behind. Takes a few milliseconds, the first time."""
+    root = _root()
+    try:
+        hierarchy = detect()
+    except OSError:
+        hierarchy = None
+    return Features(
+        kernel=kernel(),
+        root=root,
+        overlay=_overlay(root),
+        overlay_append=overlay_append(),
+        seccomp=os.path.exists("/proc/sys/kernel/seccomp/actions_avail"),
+        namespaces=frozenset(n for n in _NAMESPACES if os.path.exists(f"/proc/self/ns/{n}")),
+        hierarchy=hierarchy.name if hierarchy else "",
+        controllers=hierarchy.controllers if hierarchy else frozenset(),
+        cgroups_writable=hierarchy is not None
+        and all(
+            os.access(os.path.dirname(directory), os.W_OK) and not _read_only(directory)
+            for directory in hierarchy.directories(b"podarium")
+        ),
+        links=frozenset(kind for kind in _LINKS if _can_make(kind)) if root else None,
+    )
+
+
+def kernel() -> tuple[int, int]:
+    """Its version, as (6, 1)."""
+    found = re.match(r"(\d+)\.(\d+)", platform.release())
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+@functools.cache
+def overlay_append() -> bool:
+    """Whether overlay takes its layers one by one, so that a page no longer limits their number."""
+    try:
+        fs = fsopen(b"overlay")
+    except OSError:
+        return kernel() >= _APPEND_SINCE
+    try:
+        fsconfig_set_string(fs, b"lowerdir+", b"/")
+    except OSError:
+        return False
+    finally:
+        os.close(fs)
+    return True
+
+
+def _root() -> bool:
+    effective, _, _ = capget()
+    needed = (CAP.SYS_ADMIN, CAP.NET_ADMIN, CAP.SETUID, CAP.SETGID, CAP.SETPCAP, CAP.MKNOD)
+    return os.geteuid() == 0 and all(effective >> capability & 1 for capability in needed)
+
+
+def _overlay(root: bool) -> bool:
+    if root:
+        try:
+            # This loads the module, where it is one.
+            os.close(fsopen(b"overlay"))
+        except OSError:
+            return False
+        return True
+    release = platform.release()
+    with open("/proc/filesystems") as file:
+        known = "\toverlay\n" in file.read()
+    return known or os.path.exists(f"/lib/modules/{release}/kernel/fs/overlayfs")
+
+
+def _read_only(directory: bytes) -> bool:
+    return bool(os.statvfs(os.path.dirname(directory)).f_flag & os.ST_RDONLY)
+
+
+def _can_make(kind: str) -> bool:
+    """Try, in a network namespace that goes with the thread which made it."""
+
+    def attempt() -> bool:
+        unshare(CLONE.NEWNET)
+        info = _attribute(_IFLA_INFO_KIND, kind.encode())
+        body = bytes(16) + _attribute(_IFLA_IFNAME, b"probe\0") + _attribute(_IFLA_LINKINFO, info)
+        with netlink.connect() as sock:
+            netlink.request(sock, netlink.Message(_RTM_NEWLINK, _CREATE_EXCL, body, kind))
+        return True
+
+    return _in_thread(attempt)
+
+
+def _in_thread(attempt: Callable[[], bool]) -> bool:
+    outcome = []
+
+    def run() -> None:
+        try:
+            outcome.append(attempt())
+        except OSError:
+            outcome.append(False)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return outcome == [True]
+
+
+def _attribute(type_: int, value: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(value), type_) + value + bytes(-len(value) % 4)
+
+
+def _missing(found: Features) -> Iterator[Missing]:
+    version = ".".join(map(str, found.kernel))
+    if found.kernel < KERNEL:
+        needed = ".".join(map(str, KERNEL))
+        yield Missing(
+            f"Linux {needed}",
+            f"this kernel is {version}; containers are ended and sealed with what came by {needed}",
+            "upgrade: Debian 12, Ubuntu 22.04, Fedora 34, RHEL 9 or newer have it",
+        )
+    if not found.root:
+        yield Missing(
+            "root",
+            "namespaces, mounts and cgroups are the machine's to give",
+            "run it as root: sudo -E podarium ... (in a container: docker run --privileged)",
+        )
+    if not found.overlay:
+        yield Missing(
+            "the overlay filesystem",
+            "it joins an image's layers into one root filesystem",
+            "sudo modprobe overlay (kernel option CONFIG_OVERLAY_FS)",
+        )
+    absent = [name for name in _NAMESPACES if name not in found.namespaces]
+    if absent:
+        yield Missing(
+            f"namespaces: {', '.join(absent)}",
+            "they are what sets a container apart",
+            "a kernel with CONFIG_NAMESPACES and what is below it",
+        )
+    if not found.seccomp:
+        yield Missing(
+            "seccomp filters",
+            "they keep a container from the kernel's dangerous calls",
+            "a kernel with CONFIG_SECCOMP_FILTER",
+        )
+    yield from _missing_cgroups(found)
+    if found.links is not None:
+        for kind in _LINKS:
+            if kind not in found.links:
+                yield Missing(
+                    f"{kind} network devices",
+                    "they connect pods to their node",
+                    f"sudo modprobe {kind} (kernel option CONFIG_{kind.upper()})",
+                )
+
+
+def _missing_cgroups(found: Features) -> Iterator[Missing]:
+    if not found.hierarchy:
+        yield Missing(
+            "cgroups",
+            "no cgroup filesystem is mounted at /sys/fs/cgroup",
+            "sudo mount -t cgroup2 none /sys/fs/cgroup",
+        )
+        return
+    absent = [name for name in _CONTROLLERS if name not in found.controllers]
+    if absent:
+        names = ", ".join(name.decode() for name in absent)
+        boot = " cgroup_enable=memory swapaccount=1" if b"memory" in absent else ""
+        yield Missing(
+            f"cgroup controllers: {names}",
+            f"limits and usage come from them ({found.hierarchy} hierarchy)",
+            f"boot with{boot or ' the controllers enabled'} on the kernel's command line"
+            " (cat /proc/cgroups shows which are off)",
+        )
+    if found.root and not found.cgroups_writable:
+        yield Missing(
+            "writable cgroups",
+            "/sys/fs/cgroup is read-only here: is this a container itself?",
+            "docker run --privileged --cgroupns=host, or run it on the machine",
+        )
