@@ -273,13 +273,19 @@ def _mount(mount: Mount, field: str, target: Target) -> Op:
         if data:
             words = ", ".join((key + b"=" + value).decode().rstrip("=") for key, value in data)
             raise PlanError(f"{field}.options: {words} means nothing to a bind mount")
-        recursive = "rbind" in mount.options
-        return mounts.Bind(os.fsencode(mount.source), at, attributes, cleared, recursive)
+        recursive, source = "rbind" in mount.options, os.fsencode(mount.source)
+        return mounts.Bind(source, _below(mount, field), at, attributes, cleared, recursive)
     if mount.type in ("cgroup", "cgroup2"):
         return mounts.CgroupView(at, attributes, tuple(target.hierarchy.mounts()))
     strict = destination.split("/")[1] in ("proc", "sys", "dev")
     source = os.fsencode(mount.source or mount.type)
     return mounts.Filesystem(mount.type.encode(), source, at, attributes, data, strict)
+
+
+def _below(mount: Mount, field: str) -> bytes:
+    if posixpath.isabs(mount.below) or ".." in mount.below.split("/") or "\0" in mount.below:
+        raise PlanError(f"{field}.below {mount.below!r}: must be relative and without '..'")
+    return os.fsencode(mount.below)
 
 
 def _options(mount: Mount) -> tuple[int, int, tuple[tuple[bytes, bytes], ...]]:

@@ -71,17 +71,22 @@ class Bind(Op):
     NAME = "bind"
     PHASE = "mounts"
     source: bytes
+    below: bytes
     target: bytes
     attributes: int
     cleared: int
     recursive: bool
 
     @property
+    def _path(self) -> bytes:
+        return os.path.join(self.source, self.below) if self.below else self.source
+
+    @property
     def about(self) -> str:
-        return f"{shown(self.source)} on {shown(self.target)}"
+        return f"{shown(self._path)} on {shown(self.target)}"
 
     def apply(self, context: Context) -> None:
-        tree = rootfd.copy_of(self.source, recursive=self.recursive)
+        tree = rootfd.copy_of(self.source, self.below, recursive=self.recursive)
         if self.attributes or self.cleared:
             rootfd.restrict(tree, self.attributes, self.cleared)
         folder = stat.S_ISDIR(os.fstat(tree).st_mode)
@@ -90,12 +95,12 @@ class Bind(Op):
 
     def describe(self) -> str:
         access = "read-only" if self.attributes & MOUNT_ATTR.RDONLY else "read-write"
-        return f"show {shown(self.source)} at {shown(self.target)}, {access}"
+        return f"show {shown(self._path)} at {shown(self.target)}, {access}"
 
     def shell(self) -> str:
         how = "--rbind" if self.recursive else "--bind"
         options = _options(self.attributes)
-        return f"mount {how} {options}{quoted(self.source)} ROOT{quoted(self.target)}"
+        return f"mount {how} {options}{quoted(self._path)} ROOT{quoted(self.target)}"
 
 
 class CgroupView(Op):

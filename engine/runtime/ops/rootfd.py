@@ -101,10 +101,23 @@ def new_mount(fstype: bytes, attributes: int, data: tuple[tuple[bytes, bytes], .
         os.close(fs)
 
 
-def copy_of(path: bytes, *, recursive: bool) -> int:
-    """A detached copy of the mount at a path of the machine: what a bind mount attaches."""
-    below = AT.RECURSIVE if recursive else 0
-    return open_tree(AT_FDCWD, path, OPEN_TREE.CLONE | below)
+def copy_of(path: bytes, below: bytes, *, recursive: bool) -> int:
+    """A detached copy of the mount at a path of the machine: what a bind mount attaches.
+
+    `below`: of what lies there, resolved as if that were the root.
+    """
+    flags = OPEN_TREE.CLONE | (AT.RECURSIVE if recursive else 0)
+    if not below:
+        return open_tree(AT_FDCWD, path, flags)
+    base = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        inside = find(base, below)
+    finally:
+        os.close(base)
+    try:
+        return open_tree(inside, b"", flags | AT.EMPTY_PATH)
+    finally:
+        os.close(inside)
 
 
 def copy_of_fd(fd: int) -> int:
