@@ -40,6 +40,7 @@ class CLONE(IntFlag):
     """clone(2), clone3(2), unshare(2), setns(2)."""
 
     NEWTIME = 0x80
+    FS = 0x200
     PIDFD = 0x1000
     VFORK = 0x4000
     PARENT = 0x8000

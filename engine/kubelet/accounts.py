@@ -1,0 +1,108 @@
+"""Whom a container runs as: ids from the pod, or names from the image's own passwd and group files.
+
+The files are the image's: every line that is not as passwd(5) and group(5) say is skipped.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from engine.kubelet.downward import ConfigError
+from engine.runtime.spec import User
+from engine.types.containers import SecurityContext
+from engine.types.pods import PodSecurityContext
+
+_ID_MAX = 2**32 - 2
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The texts of /etc/passwd and /etc/group of an image; empty where it has none."""
+
+    passwd: str = ""
+    group: str = ""
+
+    def user(self, name: str) -> tuple[int, int, str, str] | None:
+        """(uid, gid, login name, home) by name or number."""
+        for login, _, uid, gid, _, home, *_ in _lines(self.passwd, 7):
+            if name in (login, uid) and uid.isdecimal() and gid.isdecimal():
+                return int(uid), int(gid), login, home
+        return None
+
+    def group_id(self, name: str) -> int | None:
+        for group, _, gid, *_ in _lines(self.group, 4):
+            if name in (group, gid) and gid.isdecimal():
+                return int(gid)
+        return None
+
+    def memberships(self, login: str) -> list[int]:
+        """The groups that list the user."""
+        return [
+            int(gid)
+            for _, _, gid, members, *_ in _lines(self.group, 4)
+            if gid.isdecimal() and login in members.split(",")
+        ]
+
+
+def _lines(text: str, fields: int) -> Iterator[list[str]]:
+    for line in text.splitlines():
+        parts = line.split(":")
+        if len(parts) >= fields:
+            yield parts
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    user: User
+    home: str
+
+
+def identify(
+    image_user: str,
+    accounts: Accounts,
+    pod: PodSecurityContext | None,
+    container: SecurityContext | None,
+) -> Identity:
+    """The container's user: its own security context's, the pod's, or the image's.
+
+    Raise ConfigError for a name that the image does not know, and for root where it is forbidden.
+    """
+    pod = pod or PodSecurityContext()
+    own = container or SecurityContext()
+    image_name, _, image_group = image_user.partition(":")
+    chosen = _first(own.run_as_user, pod.run_as_user)
+    name = str(chosen) if chosen is not None else image_name or "0"
+    entry = accounts.user(name)
+    uid = entry[0] if entry else _id(name, "user")
+    group = _first(own.run_as_group, pod.run_as_group)
+    if group is not None:
+        gid = group
+    elif chosen is None and image_group:
+        gid = _group(image_group, accounts)
+    else:
+        gid = entry[1] if entry else 0
+    if _first(own.run_as_non_root, pod.run_as_non_root) and uid == 0:
+        raise ConfigError("container has runAsNonRoot and image will run as root")
+    further = [*(accounts.memberships(entry[2]) if entry else []), *pod.supplemental_groups]
+    if pod.fs_group is not None:
+        further.append(pod.fs_group)
+    user = User(uid=uid, gid=gid, additional_gids=tuple(dict.fromkeys(further)))
+    return Identity(user, entry[3] if entry and entry[3] else "/")
+
+
+def _group(name: str, accounts: Accounts) -> int:
+    found = accounts.group_id(name)
+    return _id(name, "group") if found is None else found
+
+
+def _id(text: str, noun: str) -> int:
+    if not text.isdecimal():
+        raise ConfigError(f"unable to find {noun} {text}: no matching entries in the image")
+    if int(text) > _ID_MAX:
+        raise ConfigError(f"{noun} id {text} is out of range")
+    return int(text)
+
+
+def _first(*values: T | None) -> T | None:
+    return next((value for value in values if value is not None), None)

@@ -1,0 +1,192 @@
+"""A pod's container as the runtime understands it: pod + container + image -> OCI Spec. Pure.
+
+Kubernetes' rules where it has some; the container runtime's habits (HOME, HOSTNAME, PATH) where it
+leaves them to it. What we cannot do is refused with a reason, never ignored.
+"""
+
+import posixpath
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from engine.kubelet import qos
+from engine.kubelet.accounts import Accounts, identify
+from engine.kubelet.downward import ConfigError
+from engine.kubelet.environment import expand
+from engine.kubelet.volumes import Mountable
+from engine.linux.flags import cap_number
+from engine.runtime import capabilities
+from engine.runtime.profile import default_profile
+from engine.runtime.spec import DEFAULT_PATH, Capabilities, Mount, Root, Spec, default_spec
+from engine.types.containers import Container, SecurityContext, VolumeMount
+from engine.types.pods import Pod
+
+DEFAULT_TERMINATION_MESSAGE_PATH = "/dev/termination-log"
+
+
+class ImageConfig(Protocol):
+    """What an image says about its containers."""
+
+    @property
+    def env(self) -> Sequence[str]: ...
+    @property
+    def entrypoint(self) -> Sequence[str]: ...
+    @property
+    def cmd(self) -> Sequence[str]: ...
+    @property
+    def working_dir(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a container gets from its pod and node. Memory in bytes.
+
+    `below` turns a volume and a subPath into what is mounted. Whoever starts containers gives one
+    that no symlink in the volume can lead astray.
+    """
+
+    hostname: str
+    environment: Mapping[str, str]
+    node_memory: int
+    volumes: Mapping[str, Mountable] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
+    termination_log: Path | None = None
+    below: Callable[[Path, str], str] = lambda volume, path: str(volume / path)
+
+
+def container_spec(
+    pod: Pod, container: Container, image: ImageConfig, around: Surroundings
+) -> Spec:
+    """The OCI spec of one container. Raise ConfigError for what is missing, wrong or refused."""
+    context = container.security_context or SecurityContext()
+    _refuse(pod, context)
+    identity = identify(
+        image.user, around.accounts, pod.spec.security_context, container.security_context
+    )
+    variables = _variables(image, around, identity.home)
+    names = _capabilities(context)
+    spec = default_spec(
+        command_line(container, image, around.environment),
+        env=tuple(f"{name}={value}" for name, value in variables.items()),
+        cwd=container.working_dir or image.working_dir or "/",
+        user=identity.user,
+    )
+    held = names if identity.user.uid == 0 else ()
+    process = msgspec.structs.replace(
+        spec.process,
+        capabilities=Capabilities(bounding=names, effective=held, permitted=held),
+        no_new_privileges=context.allow_privilege_escalation is not True,
+        oom_score_adj=qos.oom_score_adj(pod, container, around.node_memory),
+    )
+    linux = msgspec.structs.replace(
+        spec.linux, seccomp=default_profile(names) if _filtered(pod, context) else None
+    )
+    return msgspec.structs.replace(
+        spec,
+        process=process,
+        root=Root(readonly=bool(context.read_only_root_filesystem)),
+        mounts=(*spec.mounts, *_mounts(container, around)),
+        linux=linux,
+    )
+
+
+def command_line(
+    container: Container, image: ImageConfig, variables: Mapping[str, str]
+) -> tuple[str, ...]:
+    """command replaces the entrypoint and drops the image's cmd; args replace the cmd."""
+    command = [expand(word, variables) for word in container.command]
+    args = [expand(word, variables) for word in container.args]
+    if not command:
+        command = list(image.entrypoint)
+        args = args or list(image.cmd)
+    if not (command or args):
+        raise ConfigError("no command specified: neither the pod nor the image names one")
+    return (*command, *args)
+
+
+def _variables(image: ImageConfig, around: Surroundings, home: str) -> dict[str, str]:
+    variables = {"PATH": DEFAULT_PATH, "HOSTNAME": around.hostname, "HOME": home}
+    for entry in image.env:
+        name, _, value = entry.partition("=")
+        variables[name] = value
+    return variables | dict(around.environment)
+
+
+def _capabilities(context: SecurityContext) -> tuple[str, ...]:
+    changes = context.capabilities
+    names = set(capabilities.DEFAULT)
+    if changes is not None:
+        added, dropped = {_full(n) for n in changes.add}, {_full(n) for n in changes.drop}
+        if "CAP_ALL" in added:
+            raise ConfigError('capabilities.add: "ALL" is refused: name the ones it needs')
+        if "CAP_ALL" in dropped:
+            names.clear()
+        names = (names - dropped) | added
+    try:
+        return tuple(sorted(names, key=cap_number))
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"unknown capability: {error}") from error
+
+
+def _full(name: str) -> str:
+    return "CAP_" + name.upper().removeprefix("CAP_")
+
+
+def _refuse(pod: Pod, context: SecurityContext) -> None:
+    spec = pod.spec
+    refused = {
+        "securityContext.privileged": context.privileged,
+        'securityContext.procMount "Unmasked"': context.proc_mount == "Unmasked",
+        "hostNetwork": spec.host_network,
+        "hostPID": spec.host_pid,
+        "hostIPC": spec.host_ipc,
+        "shareProcessNamespace": spec.share_process_namespace,
+    }
+    for what, asked in refused.items():
+        if asked:
+            raise ConfigError(f"{what} is not supported: this runtime isolates every container")
+
+
+def _filtered(pod: Pod, context: SecurityContext) -> bool:
+    of_pod = pod.spec.security_context.seccomp_profile if pod.spec.security_context else None
+    profile = context.seccomp_profile or of_pod
+    kind = profile.type if profile else "RuntimeDefault"
+    if kind not in ("RuntimeDefault", "Unconfined"):
+        raise ConfigError(f"seccompProfile.type {kind!r} is not supported: use RuntimeDefault")
+    return kind == "RuntimeDefault"
+
+
+def _mounts(container: Container, around: Surroundings) -> Iterator[Mount]:
+    # By depth, so that /data comes before /data/cache.
+    for mount in sorted(container.volume_mounts, key=lambda m: _depth(m.mount_path)):
+        volume = around.volumes.get(mount.name)
+        if volume is None:
+            raise ConfigError(f"volumeMount {mount.name}: the pod has no volume of that name")
+        yield _mount(mount, volume, around)
+    if around.termination_log is not None:
+        yield Mount(
+            destination=container.termination_message_path or DEFAULT_TERMINATION_MESSAGE_PATH,
+            type="bind",
+            source=str(around.termination_log),
+            options=("rbind", "rw"),
+        )
+
+
+def _depth(path: str) -> tuple[int, str]:
+    clean = posixpath.normpath(path)
+    return clean.count("/"), clean
+
+
+def _mount(mount: VolumeMount, volume: Mountable, around: Surroundings) -> Mount:
+    if mount.mount_propagation not in (None, "None"):
+        raise ConfigError(f"mountPropagation {mount.mount_propagation} is not supported")
+    access = "ro" if mount.read_only or volume.read_only else "rw"
+    destination = posixpath.join("/", mount.mount_path)
+    below = expand(mount.sub_path_expr, around.environment) or mount.sub_path
+    source = around.below(volume.source, below) if below else str(volume.source)
+    return Mount(destination=destination, type="bind", source=source, options=("rbind", access))

@@ -1,0 +1,115 @@
+"""All local nodes of a cluster, as the API asks them: logs, anatomy, statistics.
+
+Satisfies the API's NodeGateway without knowing it. Its `run` does what belongs to the nodes
+together: the shared clock of the statistics, and showing the machine's images.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from engine.images.errors import ImageError
+from engine.images.types import Image
+from engine.kubelet import logs, qos
+from engine.kubelet.anatomy import anatomy
+from engine.kubelet.kubelet import Kubelet
+from engine.kubelet.logs import LogOptions
+from engine.kubelet.published import follow_images
+from engine.kubelet.stats import Stats
+from engine.kubelet.worker import PodWorker
+from engine.types.pods import Pod
+from engine.types.stats import Tick
+from engine.types.status import BadRequest, NotFound
+
+
+class NodeLogOptions(LogOptions, Protocol):
+    """As a pod's log is asked for: of the present life, or of the one before."""
+
+    @property
+    def previous(self) -> bool: ...
+
+
+class Gateway:
+    def __init__(self, kubelets: Sequence[Kubelet]) -> None:
+        self._kubelets = {kubelet.name: kubelet for kubelet in kubelets}
+        self._stats = Stats(kubelets)
+
+    async def run(self) -> None:
+        """Count every second, follow the image store; until cancelled."""
+        async with asyncio.TaskGroup() as parts:
+            parts.create_task(self._stats.run())
+            for kubelet in list(self._kubelets.values())[:1]:
+                node = kubelet.node
+                parts.create_task(follow_images(node.client, node.images, self._images_changed))
+
+    def _images_changed(self) -> None:
+        for kubelet in self._kubelets.values():
+            kubelet.images_changed()
+
+    def stats(self, history: int) -> AsyncIterator[Tick]:
+        """The last `history` ticks (at most 300), then one each second."""
+        return self._stats.subscribe(history)
+
+    async def logs(self, pod: Pod, container: str, options: NodeLogOptions) -> AsyncIterator[bytes]:
+        """What the container wrote. Raise NotFound or BadRequest when there is no such life."""
+        _, worker = self._find(pod)
+        record = worker.lives.record(container)
+        if record.life is None:
+            reason = record.waiting[0] if record.waiting else "ContainerCreating"
+            whose = f'container "{container}" in pod "{pod.metadata.name}"'
+            raise BadRequest(f"{whose} is waiting to start: {reason}")
+        attempt, ended = record.life.attempt, worker.lives.ended(container)
+        if options.previous:
+            attempt -= 1
+        path = worker.ground.folders.log(container, attempt)
+        if options.previous and not path.exists():
+            name = pod.metadata.name
+            raise BadRequest(
+                f'previous terminated container "{container}" in pod "{name}" not found'
+            )
+        if path.exists():  # a container that could not be started has none
+            async for block in logs.read(path, options, None if options.previous else ended):
+                yield block
+
+    async def anatomy(self, pod: Pod, container: str) -> dict[str, Any]:
+        """The container taken apart, as JSON data. Raise NotFound."""
+        kubelet, worker = self._find(pod)
+        node, declared = kubelet.node, worker.container(container)
+        life = worker.lives.record(container).life
+        if life is None or declared is None:
+            raise NotFound("containers", container)
+        states = await node.runtime.containers()
+        state = next((state for state in states if state.id == life.id), None)
+
+        def look() -> dict[str, Any]:
+            image, sharing = _image(kubelet, declared.image)
+            return anatomy(
+                state,
+                hierarchy=node.hierarchy,
+                resources=qos.container_resources(declared, node.config.milli),
+                folder=worker.ground.folders.container(container, life.attempt),
+                image=image,
+                sharing=sharing,
+            )
+
+        return await asyncio.to_thread(look)
+
+    def _find(self, pod: Pod) -> tuple[Kubelet, PodWorker]:
+        kubelet = self._kubelets.get(pod.spec.node_name)
+        worker = kubelet.worker(pod.metadata.uid) if kubelet else None
+        if kubelet is None or worker is None:
+            raise NotFound("pods", pod.metadata.name)
+        return kubelet, worker
+
+
+def _image(kubelet: Kubelet, reference: str) -> tuple[Image | None, dict[str, list[str]]]:
+    """The image, if it is still there, and the references that share each of its layers."""
+    store = kubelet.node.images
+    sharing: dict[str, list[str]] = {}
+    for image in store.images():
+        for layer in image.layers:
+            sharing.setdefault(str(layer.diff_id), []).append(image.reference)
+    try:
+        return store.resolve(reference), sharing
+    except ImageError:
+        return None, sharing

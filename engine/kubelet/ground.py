@@ -1,0 +1,94 @@
+"""What a pod's containers stand on: cgroup, address, sandbox, volumes; made first, removed last."""
+
+import asyncio
+
+from engine.kubelet import environment, etc, qos, tmpfs, volumes
+from engine.kubelet.folders import PodFolders
+from engine.kubelet.node import LocalNode
+from engine.kubelet.starter import PodGround, labels
+from engine.kubelet.volumes import Context, Mountable, VolumeError
+from engine.network.ipam import gateway
+from engine.runtime.runtime import SandboxConfig, SandboxState
+from engine.types.pods import Pod
+
+
+class Ground:
+    """One pod's. `ip` is empty until it has an address; `sandbox` says whether it can run
+    containers, and `link` is then the index of the node's end of its cable."""
+
+    def __init__(self, node: LocalNode, pod: Pod) -> None:
+        self._node = node
+        self._uid = pod.metadata.uid
+        self.folders = PodFolders.of(node.paths, pod)
+        self.ip = ""
+        self.sandbox = False
+        self.link = 0
+
+    def adopt(self, state: SandboxState) -> None:
+        """A sandbox of the pod is there already."""
+        self._node.pool.adopt(self._uid, state.ip)
+        self.ip, self.link, self.sandbox = state.ip, state.index, True
+
+    def lose(self) -> None:
+        """The sandbox went with the node's keeper; the address is still the pod's."""
+        self.sandbox = False
+
+    async def set_up(self, pod: Pod) -> PodGround:
+        """Make what is missing, bring volumes up to date.
+
+        Raise VolumeError, TimeoutError when the API does not answer, and OSError, RuntimeFailure or
+        NoFreeAddress when the node cannot do it.
+        """
+        node = self._node
+        if not self.sandbox:
+            self.ip = self.ip or str(node.pool.allocate(self._uid))
+            cgroup = node.pod_cgroup(self._uid)
+            node.hierarchy.create(cgroup)
+            node.hierarchy.limit(cgroup, qos.pod_resources(pod, node.config.milli))
+            self.folders.volumes.mkdir(parents=True, exist_ok=True)
+        needed = [a | b for a, b in zip(environment.needs(pod), volumes.needs(pod), strict=True)]
+        known = await node.sources.references(self._uid, pod.metadata.namespace, *needed)
+        mounted: dict[str, Mountable] = {}
+        if pod.spec.volumes:
+            context = Context(self.folders.volumes, known, self.ip, node.config.facts)
+            mounted = await asyncio.to_thread(self._volumes, pod, context)
+        if not self.sandbox:
+            state = await node.runtime.create_sandbox(self._config(pod))
+            self.link, self.sandbox = state.index, True
+        return PodGround(pod, self.folders, self.ip, known, mounted)
+
+    def _volumes(self, pod: Pod, context: Context) -> dict[str, Mountable]:
+        mounted = volumes.set_up(pod, context)
+        for name, volume in mounted.items():
+            if volume.memory:
+                try:
+                    tmpfs.mount_tmpfs(self._node.runtime.keeper_pid, volume.source, volume.size)
+                except OSError as error:
+                    raise VolumeError(name, error) from error
+        return mounted
+
+    def _config(self, pod: Pod) -> SandboxConfig:
+        network = self._node.pool.cidr
+        return SandboxConfig(
+            id=self._uid,
+            hostname=etc.hostname(pod),
+            ip=self.ip,
+            prefix=network.prefixlen,
+            gateway=str(gateway(network)),
+            cgroup=self._node.pod_cgroup(self._uid),
+            labels=labels(pod),
+        )
+
+    async def tear_down(self) -> None:
+        """Remove the sandbox and the cgroup, give the address back. Files stay."""
+        node = self._node
+        if self.sandbox:
+            await node.runtime.remove_sandbox(self._uid)
+            self.sandbox = False
+        await asyncio.to_thread(self._remove_kernel_objects)
+        node.pool.release(self._uid)
+        node.sources.release(self._uid)
+
+    def _remove_kernel_objects(self) -> None:
+        tmpfs.unmount_below(self._node.runtime.keeper_pid, self.folders.volumes)
+        self._node.hierarchy.remove(self._node.pod_cgroup(self._uid))

@@ -1,0 +1,255 @@
+"""One node's agent: it registers the node, runs the pods that are bound to it, and reports.
+
+Pods come from the API, facts from the node's keeper; a worker per pod brings the two together. A
+new kubelet first takes over what an earlier one left running: known pods are adopted with the same
+processes, everything else on the node is killed and cleaned away. If the keeper dies, its
+containers die with it: they are recorded as lost and started again on a new keeper.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from ipaddress import IPv4Network
+
+from engine.client.client import Client
+from engine.client.events import EventRecorder
+from engine.client.informer import Informer
+from engine.home import NodePaths
+from engine.images.store import ImageStore
+from engine.kubelet import folders, qos
+from engine.kubelet.node import LocalNode, NodeConfig
+from engine.kubelet.registration import Registration
+from engine.kubelet.sampler import NodeSampler, Target, links_of
+from engine.kubelet.sources import Sources
+from engine.kubelet.starter import ATTEMPT, NAME, UID
+from engine.kubelet.worker import PodWorker
+from engine.network.ipam import PodPool
+from engine.runtime.cgroup.api import Hierarchy
+from engine.runtime.runtime import ContainerState, Runtime, RuntimeFailure
+from engine.types import quantity
+from engine.types.pods import Pod
+from engine.types.stats import ContainerSample, NodeSample
+
+COMPONENT = "kubelet"
+VERSION = "0.1.0"
+RELAUNCH_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Kubelet:
+    """`relaunch` gives a new runtime, with its network, when the keeper has died."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        node: NodeConfig,
+        runtime: Runtime,
+        images: ImageStore,
+        paths: NodePaths,
+        hierarchy: Hierarchy,
+        relaunch: Callable[[], Awaitable[Runtime]] | None = None,
+    ) -> None:
+        self.name = node.name
+        self.ready = asyncio.Event()
+        """Set when the node is registered and all that ran before is adopted."""
+        self._relaunch = relaunch or (lambda: Runtime.launch(paths, node=node.name))
+        self.node = LocalNode(
+            config=node,
+            client=client,
+            runtime=runtime,
+            images=images,
+            paths=paths,
+            hierarchy=hierarchy,
+            events=EventRecorder(client, COMPONENT, host=node.name),
+            pool=PodPool(IPv4Network(node.pod_cidr)),
+            sources=Sources(client, self._sources_changed),
+        )
+        self._registration = Registration(client, self.node, VERSION)
+        self._pods = Informer(client, Pod, fields=f"spec.nodeName={node.name}")
+        self._workers: dict[str, PodWorker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sampler: NodeSampler | None = None
+
+    async def run(self) -> None:
+        """Be the node until cancelled. Containers live on."""
+        config = self.node.config
+        for folder in (self.node.paths.pods, self.node.paths.logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._limit_node()
+        await self._registration.register()
+        informing = asyncio.create_task(self._pods.run())
+        try:
+            await self._pods.synced.wait()
+            await self._adopt()
+            self._pods.add_handler(self._pod_changed)
+            for uid in set(self._workers) - {p.metadata.uid for p in self._pods.objects.values()}:
+                self._workers[uid].update(None)  # it went while we adopted
+            self.ready.set()
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(self._registration.keep(), name=f"{config.name} status")
+                parts.create_task(self._registration.beat(), name=f"{config.name} lease")
+                parts.create_task(self._follow_runtime(), name=f"{config.name} exits")
+        finally:
+            informing.cancel()
+            await self._close(informing)
+
+    async def _close(self, informing: asyncio.Task[None]) -> None:
+        tasks = [informing, *self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.node.sources.close()
+        await self.node.events.close()
+        self._close_sampler()
+
+    def _limit_node(self) -> None:
+        """A local node is as small as it says: its cgroup has the limits of its capacity."""
+        node = self.node
+        node.hierarchy.create(node.paths.cgroup)
+        limits = qos.node_resources(node.config.cpu, node.config.memory)
+        node.hierarchy.limit(node.paths.cgroup, limits)
+
+    # Pods
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        pod = new or old
+        assert pod is not None
+        worker = self._workers.get(pod.metadata.uid)
+        if worker is not None:
+            worker.update(new)
+        elif new is not None:
+            self._begin(PodWorker(self.node, new))
+
+    def _begin(self, worker: PodWorker) -> None:
+        uid = worker.uid
+        self._workers[uid] = worker
+        self._tasks[uid] = task = asyncio.create_task(worker.run(), name=f"pod {worker.name}")
+        task.add_done_callback(lambda task: self._worker_ended(worker, task))
+
+    def _worker_ended(self, worker: PodWorker, task: asyncio.Task[None]) -> None:
+        del self._workers[worker.uid], self._tasks[worker.uid]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("pod %s: %s", worker.name, error, exc_info=error)
+
+    def _sources_changed(self, uid: str) -> None:
+        if worker := self._workers.get(uid):
+            worker.sources_changed()
+
+    def images_changed(self) -> None:
+        """The image store has other images than before."""
+        self._registration.wake()
+        for worker in self._workers.values():
+            worker.images_changed()
+
+    # What was there before
+
+    async def _adopt(self) -> None:
+        """Take over the sandboxes and containers of known pods; end all others."""
+        pods = {pod.metadata.uid: pod for pod in self._pods.objects.values()}
+        lives: dict[str, list[ContainerState]] = defaultdict(list)
+        for state in await self.node.runtime.containers():
+            lives[state.labels.get(UID, "")].append(state)
+        sandboxes = {state.id: state for state in await self.node.runtime.sandboxes()}
+        for uid, pod in pods.items():
+            worker = PodWorker(self.node, pod)
+            if uid in sandboxes:
+                worker.ground.adopt(sandboxes[uid])
+            for state in lives[uid]:
+                worker.adopt(state.labels[NAME], int(state.labels[ATTEMPT]), state)
+            self._begin(worker)
+        for uid in (set(lives) | set(sandboxes)) - set(pods):
+            for state in lives[uid]:
+                # Its exit, which comes even if it has ended already, leads to its burial.
+                await self.node.runtime.kill(state.id)
+            if not lives[uid]:
+                await self._bury(uid)
+        strays = folders.uids(self.node.paths) - set(pods) - set(lives)
+        for uid in strays:
+            await asyncio.to_thread(folders.remove_files, self.node.paths, uid)
+
+    async def _bury(self, uid: str, id: str = "") -> None:
+        """Remove a container of a pod that nobody knows, and with its last one all of the pod."""
+        runtime = self.node.runtime
+        if id:
+            await runtime.remove(id)
+        if all(state.sandbox != uid for state in await runtime.containers()):
+            await runtime.remove_sandbox(uid)
+            self.node.hierarchy.remove(self.node.pod_cgroup(uid))
+            await asyncio.to_thread(folders.remove_files, self.node.paths, uid)
+
+    # The runtime
+
+    async def _follow_runtime(self) -> None:
+        while True:
+            async for state in self.node.runtime.exits():
+                uid = state.labels.get(UID, state.sandbox)
+                if worker := self._workers.get(uid):
+                    worker.exited(state.labels.get(NAME, ""), state)
+                else:
+                    await self._bury_if_possible(uid, state.id)
+            await self._replace_runtime()
+
+    async def _bury_if_possible(self, uid: str, id: str) -> None:
+        try:
+            await self._bury(uid, id)
+        except (RuntimeFailure, OSError) as error:
+            log.warning("leftovers of pod %s: %s", uid, error)
+
+    async def _replace_runtime(self) -> None:
+        """The keeper has died: note what was lost, and get a new one."""
+        log.error("node %s: its keeper has died, and its containers with it", self.name)
+        self._close_sampler()
+        self._registration.runtime_down()
+        for worker in self._workers.values():
+            worker.lose()
+        while True:
+            try:
+                self.node.runtime = await self._relaunch()
+                break
+            except (RuntimeFailure, OSError) as error:
+                log.error("node %s: no new keeper: %s", self.name, error)
+                await asyncio.sleep(RELAUNCH_S)
+        self._limit_node()
+        self._registration.runtime_up()
+        for worker in self._workers.values():
+            worker.wake()
+
+    # What others ask
+
+    def worker(self, uid: str) -> PodWorker | None:
+        """The worker of a pod of this node."""
+        return self._workers.get(uid)
+
+    def look(self) -> tuple[NodeSample, dict[str, ContainerSample]]:
+        """What the node and its containers use, with rates since the last look."""
+        if self.node.runtime.lost.is_set():
+            return NodeSample(), {}
+        if self._sampler is None:
+            links = links_of(self.node.runtime.netns_fd())
+            node = self.node
+            self._sampler = NodeSampler(self.name, node.hierarchy, node.paths.cgroup, links)
+        targets = [target for worker in self._workers.values() for target in _targets(worker)]
+        running = len({target.key.rpartition("/")[0] for target in targets})
+        return self._sampler.look(targets, running)
+
+    def _close_sampler(self) -> None:
+        if self._sampler is not None:
+            self._sampler.close()
+            self._sampler = None
+
+
+def _targets(worker: PodWorker) -> Iterator[Target]:
+    cgroup = worker.cgroup
+    for name, record in worker.lives.records.items():
+        container = worker.container(name)
+        if record.life is not None and record.running and container is not None:
+            limit = container.resources.limits.get("cpu")
+            yield Target(
+                key=f"{worker.name}/{name}",
+                cgroup=cgroup + b"/" + record.life.id.encode(),
+                cpu_limit=None if limit is None else quantity.cores(limit),
+                link=worker.ground.link,
+            )

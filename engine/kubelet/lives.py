@@ -1,0 +1,294 @@
+"""The containers of one pod: starting, probing, ending them, and what became of each.
+
+Only facts are kept here, and every fact that changes wakes the pod's worker, which decides.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from engine.kubelet import probes
+from engine.kubelet.folders import PodFolders
+from engine.kubelet.handlers import Handlers
+from engine.kubelet.logs import last_lines
+from engine.kubelet.node import LocalNode
+from engine.kubelet.probes import Kind, Verdict
+from engine.kubelet.starter import NotStarted, PodGround, find_image, start
+from engine.kubelet.status import KILLED, LOST, LOST_TEXT, Life, Record
+from engine.kubelet.stopping import Stopping, run_hook, stop_signal
+from engine.runtime.runtime import ContainerState, KeeperLost
+from engine.types.containers import Container, Probe
+from engine.types.pods import Pod
+
+WORDS_MAX = 4096
+FALLBACK_LINES, FALLBACK_MAX = 80, 2048
+HOOK_TIMEOUT_S = 120.0
+START_ERROR = 128
+
+log = logging.getLogger(__name__)
+
+
+class Lives:
+    """`records` holds every container that was ever tried; `woken` is called after each change."""
+
+    def __init__(self, node: LocalNode, folders: PodFolders, woken: Callable[[], None]) -> None:
+        self._node = node
+        self._folders = folders
+        self._woken = woken
+        self.records: dict[str, Record] = {}
+        self._running: dict[str, _Running] = {}
+        self._held: dict[str, str] = {}
+        self._starting = False
+        self._early: dict[str, ContainerState] = {}
+        self._signals: dict[str, int] = {}
+
+    def record(self, name: str) -> Record:
+        return self.records.setdefault(name, Record())
+
+    def ended(self, name: str) -> asyncio.Event:
+        """Set once the container's present life is over; at once when it does not run."""
+        if name in self._running:
+            return self._running[name].over
+        over = asyncio.Event()
+        over.set()
+        return over
+
+    async def start(self, ground: PodGround, container: Container) -> None:
+        """Begin the container's next life. Raise NotStarted; its record then says why."""
+        pod, name, record = ground.pod, container.name, self.record(container.name)
+        attempt = record.life.attempt + 1 if record.life else 0
+        try:
+            image, lowerdirs = await find_image(self._node, container)
+            record.image_id = str(image.digest)
+            self._signals[name] = stop_signal(container, image.config.stop_signal)
+            text = f'Container image "{container.image}" already present on machine'
+            self.event(pod, name, "Normal", "Pulled", text)
+            await self._let_go(name)
+            self._starting = True
+            state = await start(self._node, ground, container, attempt, image, lowerdirs)
+        except NotStarted as error:
+            self._not_started(pod, container, attempt, error)
+            raise
+        finally:
+            self._starting = False
+        self.event(pod, name, "Normal", "Created", f"Created container: {name}")
+        self.event(pod, name, "Normal", "Started", f"Started container {name}")
+        record.last, record.waiting = record.life, None
+        record.life = Life(state.id, attempt, state.started_at)
+        self._begin(pod, container, ground.ip, fresh=True)
+        if state.id in self._early:
+            self.exited(pod, container, self._early[state.id])
+        self._early.clear()
+
+    def _not_started(self, pod: Pod, container: Container, attempt: int, error: NotStarted) -> None:
+        record = self.record(container.name)
+        record.waiting = (error.reason, str(error))
+        self.event(pod, container.name, "Warning", "Failed", f"Error: {error}")
+        if error.reason == "RunContainerError":
+            # The runtime tried: a life, if a short one, and it counts for back-off.
+            record.last = record.life
+            now = time.time()
+            record.life = Life("", attempt, now, now, START_ERROR, "StartError", str(error))
+
+    def adopt(
+        self, pod: Pod, container: Container, state: ContainerState, attempt: int, ip: str
+    ) -> None:
+        """Go on with a life that began under an earlier engine."""
+        record = self.record(container.name)
+        if record.life is not None and record.life.attempt < attempt:
+            record.last = record.life
+        record.life = Life(state.id, attempt, state.started_at)
+        record.waiting = None
+        self._begin(pod, container, ip, fresh=False)
+        if state.finished_at is not None:
+            self.exited(pod, container, state)
+
+    def lose(self) -> None:
+        """The node's keeper is gone, and with it every container."""
+        now = time.time()
+        for name in list(self._running):
+            life = self._running[name].life
+            life.finished_at, life.exit_code = now, KILLED
+            life.reason, life.message = LOST, LOST_TEXT
+            self._close(name)
+        self._held.clear()
+        self._woken()
+
+    def exited(self, pod: Pod, container: Container | None, state: ContainerState) -> None:
+        """A life is over: one that runs here, or the very one that is being started."""
+        name = next((n for n, r in self._running.items() if r.life.id == state.id), None)
+        if name is None or container is None:
+            if self._starting:
+                self._early[state.id] = state
+            return
+        life = self._running[name].life
+        code = state.exit_code
+        life.exit_code = code if code is not None else 128 + (state.signal or 0)
+        life.finished_at = state.finished_at or time.time()
+        life.reason = "Completed" if life.exit_code == 0 else "Error"
+        if state.oom_killed and life.exit_code:
+            life.reason = "OOMKilled"
+        life.message = self._words(container, life)
+        self._close(name)
+        self._woken()
+
+    def _words(self, container: Container, life: Life) -> str:
+        """The container's last words: its termination message, or the end of a failed one's log."""
+        try:
+            with self._folders.words(container.name, life.attempt).open("rb") as file:
+                words = file.read(WORDS_MAX)
+        except FileNotFoundError:
+            words = b""
+        wanted = container.termination_message_policy == "FallbackToLogsOnError"
+        if not words and wanted and life.exit_code:
+            log = self._folders.log(container.name, life.attempt)
+            words = last_lines(log, FALLBACK_LINES, FALLBACK_MAX)
+        return words.decode(errors="replace")
+
+    def stop(self, pod: Pod, container: Container, ip: str, grace_s: float, why: str) -> None:
+        """End the container within `grace_s` seconds, if it runs; sooner if asked again for less."""
+        running = self._running.get(container.name)
+        if running is None:
+            return
+        if running.stopping is not None:
+            running.stopping.within(grace_s)
+            return
+        self.event(pod, container.name, "Normal", "Killing", why)
+        running.stopping = Stopping(
+            self._node.runtime, container, running.life.id, ip, running.over
+        )
+        running.stopping.within(grace_s)
+        signum = self._signals.get(container.name, stop_signal(container, ""))
+        running.spawn(running.stopping.run(self._hook_failed(pod, container, "PreStop"), signum))
+
+    async def forget(self) -> None:
+        """Let the runtime forget all of them."""
+        for name in list(self._held):
+            await self._let_go(name)
+
+    async def close(self) -> None:
+        """Stop watching; the containers live on."""
+        tasks = [task for running in self._running.values() for task in running.tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _let_go(self, name: str) -> None:
+        id = self._held.pop(name, None)
+        if id is not None:
+            await self._node.runtime.remove(id)
+
+    def _begin(self, pod: Pod, container: Container, ip: str, *, fresh: bool) -> None:
+        record = self.record(container.name)
+        assert record.life is not None
+        running = self._running[container.name] = _Running(record.life)
+        self._held[container.name] = record.life.id
+        handlers = Handlers(self._node.runtime, container, record.life.id, ip)
+        hook = container.lifecycle.post_start if container.lifecycle and fresh else None
+        if hook is None:
+            self._after_hook(pod, container, handlers)
+            return
+
+        async def first() -> None:
+            failure = await run_hook(handlers, hook, HOOK_TIMEOUT_S)
+            if failure:
+                self._hook_failed(pod, container, "PostStart")(failure)
+                grace_s = float(pod.spec.termination_grace_period_seconds or 0)
+                self.stop(pod, container, ip, grace_s, "FailedPostStartHook")
+            else:
+                self._after_hook(pod, container, handlers)
+
+        running.spawn(first())
+
+    def _after_hook(self, pod: Pod, container: Container, handlers: Handlers) -> None:
+        if container.startup_probe is None:
+            self._started(pod, container, handlers)
+        else:
+            self._probe(pod, container, handlers, Kind.STARTUP, container.startup_probe)
+
+    def _started(self, pod: Pod, container: Container, handlers: Handlers) -> None:
+        record = self.record(container.name)
+        record.started = True
+        record.ready = container.readiness_probe is None
+        if container.readiness_probe is not None:
+            self._probe(pod, container, handlers, Kind.READINESS, container.readiness_probe)
+        if container.liveness_probe is not None:
+            self._probe(pod, container, handlers, Kind.LIVENESS, container.liveness_probe)
+        self._woken()
+
+    def _probe(
+        self, pod: Pod, container: Container, handlers: Handlers, kind: Kind, probe: Probe
+    ) -> None:
+        running = self._running[container.name]
+
+        def decided(verdict: Verdict) -> None:
+            self._decide(pod, container, handlers, probe, verdict)
+
+        def failed(text: str) -> None:
+            self.event(pod, container.name, "Warning", "Unhealthy", text)
+
+        running.spawn(
+            probes.watch(kind, probe, lambda: probes.ask(handlers, probe), decided, failed)
+        )
+
+    def _decide(
+        self, pod: Pod, container: Container, handlers: Handlers, probe: Probe, verdict: Verdict
+    ) -> None:
+        record = self.record(container.name)
+        if verdict.kind is Kind.READINESS:
+            if record.ready != verdict.ok:
+                record.ready = verdict.ok
+                self._woken()
+        elif verdict.kind is Kind.STARTUP and verdict.ok:
+            self._started(pod, container, handlers)
+        elif not verdict.ok:
+            grace = probe.termination_grace_period_seconds
+            if grace is None:
+                grace = pod.spec.termination_grace_period_seconds or 0
+            what = verdict.kind.value.lower()
+            why = f"Container {container.name} failed {what} probe, will be restarted"
+            self.stop(pod, container, handlers.pod_ip, grace, why)
+
+    def _hook_failed(self, pod: Pod, container: Container, hook: str) -> Callable[[str], None]:
+        return lambda text: self.event(
+            pod, container.name, "Warning", f"Failed{hook}Hook", f"{hook}Hook failed: {text}"
+        )
+
+    def _close(self, name: str) -> None:
+        running = self._running.pop(name)
+        record = self.record(name)
+        record.started = record.ready = False
+        running.over.set()
+        for task in running.tasks:
+            # The stopping task sees the end by itself, and may be the one that is speaking.
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    def event(self, pod: Pod, name: str, type: str, reason: str, message: str) -> None:
+        initial = any(container.name == name for container in pod.spec.init_containers)
+        path = f"spec.{'initContainers' if initial else 'containers'}{{{name}}}"
+        self._node.events.record(pod, type, reason, message, field_path=path)
+
+
+class _Running:
+    """A life that is not over: what goes on around it, and its end."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.over = asyncio.Event()
+        self.stopping: Stopping | None = None
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # With the keeper everything ends, and the node says so.
+            level = logging.DEBUG if isinstance(error, KeeperLost) else logging.ERROR
+            log.log(level, "container %s: %s", self.life.id, error, exc_info=error)

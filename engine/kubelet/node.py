@@ -1,0 +1,70 @@
+"""One local node: what it is, and what all its pods share."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.client.client import Client
+from engine.client.events import EventRecorder
+from engine.home import NodePaths
+from engine.images.store import ImageStore
+from engine.kubelet.backoff import Backoff
+from engine.kubelet.downward import NodeFacts
+from engine.kubelet.sources import Sources
+from engine.network.ipam import PodPool
+from engine.runtime.cgroup.api import Hierarchy
+from engine.runtime.runtime import Runtime
+
+CLUSTER_DOMAIN = "cluster.local"
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What a node is: cpu in cores; memory and storage in bytes; its place among the nodes."""
+
+    name: str
+    index: int
+    cpu: float
+    memory: int
+    pod_cidr: str
+    host_ip: str
+    pods: int = 110
+    storage: int = 0
+
+    @property
+    def milli(self) -> int:
+        return round(self.cpu * 1000)
+
+    @property
+    def facts(self) -> NodeFacts:
+        return NodeFacts(self.name, self.host_ip, self.cpu, self.memory, self.storage)
+
+
+@dataclass(slots=True)
+class LocalNode:
+    """What the pods of a node work with.
+
+    `runtime` changes when the node's keeper had to be replaced.
+    """
+
+    config: NodeConfig
+    client: Client
+    runtime: Runtime
+    images: ImageStore
+    paths: NodePaths
+    hierarchy: Hierarchy
+    events: EventRecorder
+    pool: PodPool
+    sources: Sources
+    crashes: Backoff = field(default_factory=Backoff)
+    pulls: Backoff = field(default_factory=Backoff)
+
+    def pod_cgroup(self, uid: str) -> bytes:
+        return self.paths.cgroup + b"/pod" + uid.encode()
+
+    def resolv_conf(self) -> str:
+        """The machine's own; empty when it has none."""
+        try:
+            return RESOLV_CONF.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""

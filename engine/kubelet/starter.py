@@ -1,0 +1,191 @@
+"""Starting one container: image, environment, root filesystem, spec, plan, process.
+
+Each step's failure becomes the container's waiting reason, in Kubernetes' words, with what went
+wrong in our own.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from engine.images.errors import ImageError
+from engine.images.layers.view import StackView
+from engine.images.rootfs import Rootfs, create_rootfs, remove_rootfs
+from engine.images.types import Image
+from engine.kubelet import etc, qos
+from engine.kubelet.accounts import Accounts
+from engine.kubelet.container import Surroundings, container_spec
+from engine.kubelet.downward import ConfigError
+from engine.kubelet.environment import References, environment
+from engine.kubelet.folders import PodFolders
+from engine.kubelet.node import CLUSTER_DOMAIN, LocalNode
+from engine.kubelet.subpath import descriptor_of
+from engine.kubelet.volumes import Mountable
+from engine.runtime.plan import Target, compile
+from engine.runtime.runtime import ContainerConfig, ContainerState, StartError
+from engine.types.containers import Container
+from engine.types.pods import Pod
+
+_ACCOUNTS_MAX = 1 << 20
+
+
+class NotStarted(Exception):
+    """Why a container waits: `reason` is Kubernetes' word, the text is for people."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class PodGround:
+    """What all containers of a pod stand on."""
+
+    pod: Pod
+    folders: PodFolders
+    ip: str
+    references: References
+    volumes: Mapping[str, Mountable]
+
+
+UID, NAME, ATTEMPT = (
+    "io.kubernetes.pod.uid",
+    "io.kubernetes.container.name",
+    "io.kubernetes.container.restartCount",
+)
+
+
+def labels(pod: Pod, container: str = "", attempt: int = 0) -> dict[str, str]:
+    """How a container, or without a name a sandbox, is known again after a restart of the engine."""
+    meta = pod.metadata
+    found = {
+        UID: meta.uid,
+        "io.kubernetes.pod.namespace": meta.namespace,
+        "io.kubernetes.pod.name": meta.name,
+    }
+    if container:
+        found |= {NAME: container, ATTEMPT: str(attempt)}
+    return found
+
+
+async def find_image(node: LocalNode, container: Container) -> tuple[Image, list[Path]]:
+    """The image and its layers' folders, top first.
+
+    Raise NotStarted when it is not in the store.
+    """
+
+    def find() -> tuple[Image, list[Path]]:
+        image = node.images.resolve(container.image)
+        return image, node.images.prepare(image)
+
+    try:
+        return await asyncio.to_thread(find)
+    except ImageError as error:
+        never = container.image_pull_policy == "Never"
+        reason = "ErrImageNeverPull" if never else "ErrImagePull"
+        raise NotStarted(reason, str(error)) from error
+
+
+async def start(
+    node: LocalNode,
+    ground: PodGround,
+    container: Container,
+    attempt: int,
+    image: Image,
+    lowerdirs: list[Path],
+) -> ContainerState:
+    """Start the container's `attempt`-th life. Raise NotStarted."""
+    try:
+        variables = environment(
+            ground.pod, container, ground.references, pod_ip=ground.ip, node=node.config.facts
+        )
+    except ConfigError as error:
+        raise NotStarted("CreateContainerConfigError", str(error)) from error
+    with ExitStack() as held:
+        try:
+            rootfs, accounts = await asyncio.to_thread(
+                _lay_out, node, ground, container, attempt, lowerdirs
+            )
+            around = Surroundings(
+                hostname=etc.hostname(ground.pod),
+                environment=variables,
+                node_memory=node.config.memory,
+                volumes=ground.volumes,
+                accounts=accounts,
+                termination_log=ground.folders.words(container.name, attempt),
+                below=lambda volume, path: descriptor_of(volume, path, held),
+            )
+            spec = container_spec(ground.pod, container, image.config, around)
+            plan = compile(spec, _target(node, ground, container, rootfs))
+        except ConfigError as error:
+            raise NotStarted("CreateContainerConfigError", str(error)) from error
+        except (OSError, ImageError, ValueError) as error:
+            raise NotStarted("CreateContainerError", str(error)) from error
+        config = ContainerConfig(
+            id=plan.container_id,
+            sandbox=ground.pod.metadata.uid,
+            labels=labels(ground.pod, container.name, attempt),
+            plan=plan,
+            log_path=ground.folders.log(container.name, attempt),
+        )
+        try:
+            return await node.runtime.start(config)
+        except StartError as error:
+            raise NotStarted("RunContainerError", str(error)) from error
+        except OSError as error:
+            raise NotStarted("CreateContainerError", str(error)) from error
+
+
+def _lay_out(
+    node: LocalNode, ground: PodGround, container: Container, attempt: int, lowerdirs: list[Path]
+) -> tuple[Rootfs, Accounts]:
+    """The container's folders. Those of the life before go; its log stays."""
+    folders, pod = ground.folders, ground.pod
+    if attempt:
+        remove_rootfs(folders.container(container.name, attempt - 1))
+        folders.words(container.name, attempt - 1).unlink(missing_ok=True)
+        folders.forget_logs(container.name, before=attempt - 1)
+    # What an earlier try of the same attempt may have left.
+    remove_rootfs(folders.container(container.name, attempt))
+    folders.log(container.name, attempt).parent.mkdir(parents=True, exist_ok=True)
+    rootfs = create_rootfs(
+        lowerdirs,
+        folders.container(container.name, attempt),
+        hostname=etc.hostname(pod),
+        hosts=etc.hosts(pod, ground.ip, CLUSTER_DOMAIN),
+        resolv=etc.resolv_conf(pod, node.resolv_conf(), CLUSTER_DOMAIN),
+    )
+    words = folders.words(container.name, attempt)
+    words.touch()
+    words.chmod(0o666)
+    return rootfs, _accounts(tuple(lowerdirs))
+
+
+@lru_cache(maxsize=64)
+def _accounts(lowerdirs: tuple[Path, ...]) -> Accounts:
+    """The image's passwd and group files; layers never change, so they are read once."""
+    with StackView(lowerdirs) as view:
+        texts = [view.read((b"etc", name), _ACCOUNTS_MAX) or b"" for name in (b"passwd", b"group")]
+    return Accounts(*(text.decode(errors="replace") for text in texts))
+
+
+def _target(node: LocalNode, ground: PodGround, container: Container, rootfs: Rootfs) -> Target:
+    uid = ground.pod.metadata.uid
+    id = secrets.token_hex(32)
+    return Target(
+        container_id=id,
+        sandbox=uid,
+        lowerdirs=tuple(rootfs.lowerdirs),
+        upper=rootfs.upper,
+        work=rootfs.work,
+        hosts=rootfs.hosts,
+        hostname=rootfs.hostname,
+        resolv_conf=rootfs.resolv_conf,
+        cgroup=node.pod_cgroup(uid) + b"/" + id.encode(),
+        hierarchy=node.hierarchy,
+        resources=qos.container_resources(container, node.config.milli),
+    )

@@ -1,0 +1,66 @@
+"""A tmpfs for an `emptyDir` with `medium: Memory`, where only the node's containers see it.
+
+It is mounted in the keeper's mount namespace: the machine's own mount table stays as it was, and
+when the keeper goes the kernel takes the tmpfs away too.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.linux.flags import CLONE, MNT, MS
+from engine.linux.mount import mount, umount2
+from engine.linux.namespace import setns, unshare
+
+
+def mount_tmpfs(keeper_pid: int, folder: Path, size: int | None) -> None:
+    """Mount a tmpfs of at most `size` bytes on `folder`, unless one is there. Raise OSError."""
+
+    def work() -> None:
+        if not os.path.ismount(folder):
+            mode = folder.stat()
+            data = f"mode={mode.st_mode & 0o7777:o},gid={mode.st_gid}"
+            data += f",size={size}" if size else ""
+            target = os.fsencode(folder)
+            mount(b"tmpfs", target, b"tmpfs", MS.NOSUID | MS.NODEV, data.encode())
+
+    _inside(keeper_pid, work)
+
+
+def unmount_below(keeper_pid: int, folder: Path) -> None:
+    """Unmount every tmpfs right below `folder`. Raise OSError."""
+
+    def work() -> None:
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            if os.path.ismount(entry):
+                umount2(os.fsencode(entry), MNT.DETACH)
+
+    _inside(keeper_pid, work)
+
+
+def _inside(keeper_pid: int, work: Callable[[], None]) -> None:
+    """Run `work` in the keeper's mount namespace: in a thread of its own, which then ends.
+
+    A thread may change its mount namespace once it shares its root and working directory with no
+    other thread (setns(2)), and then it alone has changed it.
+    """
+    failures: list[OSError] = []
+
+    def run() -> None:
+        try:
+            unshare(CLONE.FS)
+            namespace = os.open(f"/proc/{keeper_pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                setns(namespace, CLONE.NEWNS)
+            finally:
+                os.close(namespace)
+            work()
+        except OSError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="tmpfs")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]

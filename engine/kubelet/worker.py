@@ -1,0 +1,279 @@
+"""One pod on its node: a task that brings what runs to what should run, and tells the API.
+
+Level-triggered: whatever woke it (a change of the pod, an exit, a probe's verdict, a timer),
+`_sync` looks at everything and does what is missing. What takes long (hooks, grace periods, probes)
+runs in tasks of its own that wake it again, so that a deletion is never kept waiting.
+"""
+
+import asyncio
+import logging
+import time
+
+from engine.client.errors import Unreachable
+from engine.kubelet import decision
+from engine.kubelet.folders import remove_files
+from engine.kubelet.ground import Ground
+from engine.kubelet.lives import Lives
+from engine.kubelet.node import LocalNode
+from engine.kubelet.qos import is_sidecar
+from engine.kubelet.report import Reporter
+from engine.kubelet.starter import NotStarted, PodGround
+from engine.kubelet.status import TERMINAL, Facts, restored
+from engine.kubelet.volumes import VolumeError
+from engine.kubelet.waiting import Waiting
+from engine.network.ipam import NoFreeAddress
+from engine.runtime.runtime import ContainerState, RuntimeFailure
+from engine.types import clock
+from engine.types.containers import Container
+from engine.types.pods import Pod
+from engine.types.status import Conflict, NotFound, StatusError
+
+log = logging.getLogger(__name__)
+
+# A pod that vanished from the API without a word (a forced deletion) still gets a moment to end.
+FORCED_GRACE_S = 1.0
+_GROUND = ""
+
+
+class PodWorker:
+    """`done` is set when the pod is gone from this node, and from the API."""
+
+    def __init__(self, node: LocalNode, pod: Pod) -> None:
+        self._node = node
+        self.pod = pod
+        self.uid = pod.metadata.uid
+        self.ground = Ground(node, pod)
+        self.lives = Lives(node, self.ground.folders, self.wake)
+        self._facts = Facts(
+            node_ip=node.config.host_ip, started_at=time.time(), records=self.lives.records
+        )
+        self._reporter = Reporter(node.client, self._facts, pod)
+        self._waiting = Waiting(node, pod.metadata.uid, self._say)
+        self._standing: PodGround | None = None
+        self._gone = self._cleared = False
+        self._woken = asyncio.Event()
+        self.done = asyncio.Event()
+        self._remember(pod)
+
+    @property
+    def name(self) -> str:
+        return f"{self.pod.metadata.namespace}/{self.pod.metadata.name}"
+
+    @property
+    def cgroup(self) -> bytes:
+        return self._node.pod_cgroup(self.uid)
+
+    # What wakes it
+
+    def wake(self) -> None:
+        self._woken.set()
+        self._reporter.wake()
+
+    def update(self, pod: Pod | None) -> None:
+        """The pod as the API has it now; None when it is gone from there."""
+        if pod is None:
+            self._gone = True
+        else:
+            old, new = self.pod.metadata, pod.metadata
+            if (old.labels, old.annotations) != (new.labels, new.annotations):
+                self._standing = None  # the downward API may show them
+            self.pod = self._reporter.pod = pod
+        self._woken.set()
+
+    def sources_changed(self) -> None:
+        """A config map or a secret of the pod changed."""
+        self._standing = None
+        self._waiting.look_again()
+        self.wake()
+
+    def images_changed(self) -> None:
+        """An image came or went: one that was missing may be there."""
+        self._waiting.look_again("ErrImage")
+        self.wake()
+
+    def exited(self, name: str, state: ContainerState) -> None:
+        self.lives.exited(self.pod, self.container(name), state)
+
+    def container(self, name: str) -> Container | None:
+        return next((c for c in self._containers() if c.name == name), None)
+
+    def _containers(self) -> list[Container]:
+        return [*self.pod.spec.init_containers, *self.pod.spec.containers]
+
+    # Adoption
+
+    def _remember(self, pod: Pod) -> None:
+        """Take from the pod's status what an earlier engine knew."""
+        status = pod.status
+        if status.start_time:
+            self._facts.started_at = clock.parse(status.start_time)
+        for known in (*status.init_container_statuses, *status.container_statuses):
+            self.lives.records[known.name] = restored(known, time.time())
+        if status.phase in TERMINAL:
+            self._facts.terminal = True
+            self._facts.pod_ip = status.pod_ip
+            if status.phase == "Failed" and status.reason:
+                self._facts.failure = (status.reason, status.message)
+
+    def adopt(self, name: str, attempt: int, state: ContainerState) -> None:
+        """Go on with a container that an earlier engine started."""
+        container = self.container(name)
+        if container is not None:
+            self.lives.adopt(self.pod, container, state, attempt, self.ground.ip)
+
+    def lose(self) -> None:
+        """The node's keeper is gone: every container has ended, and the sandbox too."""
+        self.ground.lose()
+        self._facts.sandbox = False
+        self._standing = None
+        self.lives.lose()
+
+    # The loop
+
+    async def run(self) -> None:
+        """Look after the pod until it is gone."""
+        reporting = asyncio.create_task(self._reporter.run())
+        try:
+            while not self.done.is_set():
+                self._woken.clear()
+                delay = await self._step()
+                self._reporter.wake()
+                if self.done.is_set():
+                    return
+                try:
+                    async with asyncio.timeout(delay):
+                        await self._woken.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            reporting.cancel()
+            await asyncio.gather(reporting, return_exceptions=True)
+            await self.lives.close()
+
+    async def _step(self) -> float | None:
+        """One look at everything; seconds until the next one, or None to wait to be woken."""
+        try:
+            return await self._sync()
+        except (Unreachable, StatusError, RuntimeFailure, OSError) as error:
+            log.warning("pod %s: %s", self.name, error)
+            return self._waiting.failed(_GROUND, NotStarted("", str(error)), time.time())
+
+    async def _sync(self) -> float | None:
+        pod, facts = self.pod, self._facts
+        deadline = self._deadline(time.time())
+        deleted = self._gone or pod.metadata.deletion_timestamp is not None
+        if deleted or facts.terminal or facts.failure or decision.finished(pod, facts.records):
+            await self._wind_down(deleted)
+            return None
+        try:
+            ground = await self._stand()
+        except (VolumeError, NoFreeAddress, TimeoutError, RuntimeFailure, OSError) as error:
+            return self._cannot_stand(error)
+        delays = [] if deadline is None else [deadline]
+        for container in decision.due(pod, facts.records):
+            delay = await self._start_if_due(ground, container)
+            if delay is not None:
+                delays.append(delay)
+        return min(delays, default=None)
+
+    def _deadline(self, now: float) -> float | None:
+        """Seconds until activeDeadlineSeconds; once they are over the pod has failed."""
+        limit = self.pod.spec.active_deadline_seconds
+        if limit is None or self._facts.terminal:
+            return None
+        left = self._facts.started_at + limit - now
+        if left <= 0 and self._facts.failure is None:
+            text = "Pod was active on the node longer than the specified deadline"
+            self._facts.failure = ("DeadlineExceeded", text)
+            self._event("Normal", "DeadlineExceeded", text)
+        return max(left, 0.0)
+
+    async def _stand(self) -> PodGround:
+        """What the containers stand on, as the pod and its sources are now."""
+        if self._standing is None:
+            pod = self.pod
+            standing = await self.ground.set_up(pod)
+            self._facts.pod_ip, self._facts.sandbox = self.ground.ip, True
+            self._waiting.succeeded(_GROUND)
+            self._standing = standing
+        return self._standing
+
+    def _cannot_stand(self, error: Exception) -> float:
+        is_volume = isinstance(error, VolumeError)
+        reason = "FailedMount" if is_volume else "FailedCreatePodSandBox"
+        text = str(error) if is_volume else f"Failed to create pod sandbox: {error}"
+        self._event("Warning", reason, text)
+        return self._waiting.failed(_GROUND, NotStarted(reason, text), time.time())
+
+    async def _start_if_due(self, ground: PodGround, container: Container) -> float | None:
+        """Start a container unless it must wait; then for how many seconds."""
+        record, now = self.lives.record(container.name), time.time()
+        wait = self._waiting.remaining(self.pod, container, record, now)
+        if wait:
+            return wait
+        self._waiting.begins(container, record, now)
+        try:
+            await self.lives.start(ground, container)
+        except NotStarted as error:
+            if error.reason == "RunContainerError":
+                return 0.0  # it is a life that ended, and is treated as one
+            return self._waiting.failed(container.name, error, time.time())
+        self._waiting.succeeded(container.name)
+        self._reporter.wake()
+        return None
+
+    # The end
+
+    async def _wind_down(self, deleted: bool) -> None:
+        """End what runs, sidecars last; then take the ground away, and of a deleted pod everything."""
+        self._facts.terminal = True
+        sidecars = [c for c in self.pod.spec.init_containers if is_sidecar(c)]
+        others = [c for c in self._containers() if c not in sidecars]
+        if not self._stop(others):
+            self._stop(sidecars[::-1])
+        if any(record.running for record in self._facts.records.values()):
+            return
+        if not self._cleared:
+            await self.lives.forget()
+            await self.ground.tear_down()
+            self._facts.sandbox, self._cleared = False, True
+            self._waiting.forget([c.name for c in self._containers()])
+        if deleted:
+            await self._delete()
+
+    def _stop(self, containers: list[Container]) -> bool:
+        """Ask those that run to end; whether any does."""
+        grace_s = self._grace()
+        running = [c for c in containers if self.lives.record(c.name).running]
+        for container in running:
+            why = f"Stopping container {container.name}"
+            self.lives.stop(self.pod, container, self.ground.ip, grace_s, why)
+        return bool(running)
+
+    def _grace(self) -> float:
+        meta, spec = self.pod.metadata, self.pod.spec
+        if self._gone:
+            return FORCED_GRACE_S
+        if meta.deletion_timestamp and meta.deletion_grace_period_seconds is not None:
+            return meta.deletion_grace_period_seconds
+        return spec.termination_grace_period_seconds or 0
+
+    async def _delete(self) -> None:
+        if not self._gone:
+            await self._reporter.report()
+        await asyncio.to_thread(remove_files, self._node.paths, self.uid)
+        if not self._gone:
+            meta = self.pod.metadata
+            try:
+                await self._node.client.delete(
+                    Pod, meta.name, meta.namespace, grace_period=0, uid=meta.uid
+                )
+            except (NotFound, Conflict):
+                pass  # somebody was faster
+        self.done.set()
+
+    def _say(self, container: str, type: str, reason: str, message: str) -> None:
+        self.lives.event(self.pod, container, type, reason, message)
+
+    def _event(self, type: str, reason: str, message: str) -> None:
+        self._node.events.record(self.pod, type, reason, message)
