@@ -151,6 +151,8 @@ class ImageStore:
     def prepare(self, image: Image) -> list[Path]:
         """Make every layer ready; return the overlay's lower directories, top first.
 
+        They can be fewer than the layers: below one with an opaque root nothing shows.
+
         Raise BadImage or BadLayer when a layer is not what the image says, or cannot be unpacked.
         """
         lowerdirs: list[Path] = []
@@ -159,7 +161,9 @@ class ImageStore:
             for layer, chain_id in zip(image.layers, chain_ids(diff_ids), strict=True):
                 plain = partial(self._unpacked, layer)
                 path = self.layers.prepare(layer.diff_id, chain_id, lowerdirs, plain)
-                lowerdirs.insert(0, path / "fs")
+                facts = self.layers.facts(layer.diff_id, chain_id)
+                below = [] if facts and facts.opaque else lowerdirs
+                lowerdirs = [path / "fs", *below]
         return lowerdirs
 
     def gc(self) -> Reclaimed:

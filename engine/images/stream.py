@@ -14,7 +14,7 @@ from engine.images.errors import BadImage, BadLayer
 from engine.images.types import Digest
 
 
-def _first(*names: str) -> Any:
+def first_module(*names: str) -> Any:
     """The first module there is; None when there is none."""
     for name in names:
         try:
@@ -25,7 +25,7 @@ def _first(*names: str) -> Any:
 
 
 # isal is three times as fast on x86-64, but a compiled extra.
-_zlib = _first("isal.isal_zlib", "zlib")
+_zlib = first_module("isal.isal_zlib", "zlib")
 
 CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -125,7 +125,7 @@ def _gunzipped(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
 
 def _unzstd(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
     """Every frame of a zstd stream (RFC 8878), skippable ones too."""
-    zstd = _first("compression.zstd", "backports.zstd")
+    zstd = first_module("compression.zstd", "backports.zstd")
     if zstd is None:
         raise BadLayer(
             f"{what}: compressed with zstd, which this Python lacks:"

@@ -22,6 +22,7 @@ _ZERO = bytes(BLOCK)
 _XATTR = b"SCHILY.xattr."
 _MAX_ID = 0xFFFFFFFE  # (uid_t) -1 means "no change" to chown(2)
 _NS = 1_000_000_000
+_MAX_TIME = (1 << 40) * _NS  # 34,000 years: filesystems cut off earlier
 
 FILE, HARDLINK, SYMLINK, CHAR, BLOCK_DEVICE, DIRECTORY, FIFO = (
     b"0",
@@ -162,7 +163,8 @@ class Reader:
         header = self._take(BLOCK)
         if header == _ZERO:
             return None
-        if _number(header[148:156]) not in (_checksum(header), _signed_checksum(header)):
+        stated = _number(header[148:156])
+        if stated != _checksum(header) and stated != _signed_checksum(header):
             raise BadLayer("header checksum is wrong")
         return header
 
@@ -231,11 +233,12 @@ class Reader:
             self._override(entry, pax)
         if entry.uid > _MAX_ID or entry.gid > _MAX_ID:
             raise BadLayer(f"{name[:80]!r}: owner {entry.uid}:{entry.gid} is out of range")
-        if not -(1 << 63) < entry.mtime < 1 << 63:
+        if abs(entry.mtime) > _MAX_TIME:
             raise BadLayer(f"{name[:80]!r}: time is out of range")
         return entry
 
     def _override(self, entry: Entry, pax: dict[bytes, bytes]) -> None:
+        xattrs = []
         for key, value in pax.items():
             if key == b"size" and entry.kind == FILE:
                 entry.size = _decimal(key, value)
@@ -248,7 +251,8 @@ class Reader:
             elif key.startswith(_XATTR):
                 if len(value) > self._limits.xattr:
                     raise BadLayer(f"extended attribute {key[13:80]!r} of {len(value)} bytes")
-                entry.xattrs += ((key[len(_XATTR) :], value),)
+                xattrs.append((key[len(_XATTR) :], value))
+        entry.xattrs = tuple(xattrs)
 
     def _parts(self, name: bytes) -> Parts:
         if b"\0" in name:

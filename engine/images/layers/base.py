@@ -21,11 +21,16 @@ OPAQUE = b"trusted.overlay.opaque"
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What a driver found out while it made a layer ready. `size` is the bytes of its files."""
+    """What a driver found out while it made a layer ready.
+
+    `size` is the bytes of its files. `opaque` says that nothing of the layers below shows: on its
+    root overlayfs does not heed the mark, so the stack must end with this layer.
+    """
 
     entries: int
     size: int
     dependent: bool
+    opaque: bool
 
 
 class LayerDriver(Protocol):

@@ -42,6 +42,7 @@ _CACHED = 256  # directories kept open: below the usual limit of 1,024 descripto
 
 _WHITEOUT = b".wh."
 _OPAQUE_MARK = b".wh..wh..opq"
+_AUFS = b".wh..wh."
 # What a layer may say about its files. Not trusted.overlay.* (it would steer the mount), not
 # security.selinux (the host's own labels).
 _KEPT = (b"user.", b"security.capability", b"system.posix_acl_")
@@ -96,18 +97,20 @@ class _Unpacking:
 
     def run(self, chunks: Iterable[bytes]) -> Unpacked:
         reader = Reader(chunks, self._limits)
-        for entry in reader:
-            self._entries += 1
-            self._size += entry.size
-            try:
+        name: Parts = ()
+        try:
+            for entry in reader:
+                self._entries += 1
+                self._size += entry.size
+                name = entry.parts
                 self._add(entry, reader)
-            except OSError as error:
-                name = os.fsdecode(b"/".join(entry.parts))
-                blame = ImageError if error.errno in _OURS else BadLayer
-                raise blame(f"entry {self._entries} ({name!r}): {error.strerror}") from error
-        self._hide()
-        self._finish_directories()
-        return Unpacked(self._entries, self._size, self._dependent)
+            self._hide()
+            self._finish_directories()
+        except OSError as error:
+            blame = ImageError if error.errno in _OURS else BadLayer
+            where = f"entry {self._entries} ({os.fsdecode(b'/'.join(name))!r})"
+            raise blame(f"{where}: {error.strerror}") from error
+        return Unpacked(self._entries, self._size, self._dependent, () in self._opaque)
 
     def _add(self, entry: Entry, reader: Reader) -> None:
         parts = entry.parts
@@ -116,23 +119,20 @@ class _Unpacking:
             if entry.kind != DIRECTORY:
                 raise BadLayer(f"entry {self._entries}: the root is not a directory")
             self._directories[()] = entry
-            return
-        if any(part.startswith(_WHITEOUT) for part in parts[:-1]):
-            raise BadLayer(f"entry {self._entries}: a whiteout used as a directory")
-        if parts[-1].startswith(_WHITEOUT):
+        elif any(part.startswith(_WHITEOUT) for part in parts):
             self._mark(parts)
-            return
-        if entry.kind == DIRECTORY:
-            self._directory(entry)
-        elif entry.kind == FILE:
-            self._file(entry, reader)
-        elif entry.kind == SYMLINK:
-            self._symlink(entry)
-        elif entry.kind == HARDLINK:
-            self._hard_link(entry, reader.link_parts(entry))
         else:
-            self._node(entry)
-        self._made.add(parts)
+            if entry.kind == DIRECTORY:
+                self._directory(entry)
+            elif entry.kind == FILE:
+                self._file(entry, reader)
+            elif entry.kind == SYMLINK:
+                self._symlink(entry)
+            elif entry.kind == HARDLINK:
+                self._hard_link(entry, reader.link_parts(entry))
+            else:
+                self._node(entry)
+            self._made.add(parts)
 
     # Each kind of entry. A name that is taken is freed and tried once more.
 
@@ -200,9 +200,9 @@ class _Unpacking:
             raise BadLayer(f"entry {self._entries}: hard link into what it replaces")
         self._copy_up(target)
         for attempt in (1, 2):
+            if len(self._open) + 2 > _CACHED:
+                self._forget()  # now: the second lookup must not close the first one's
             source, destination = self._directory_of(target), self._directory_of(entry.parts)
-            # The second lookup may have made room by closing the first one's descriptor.
-            source = self._directory_of(target)
             try:
                 os.link(
                     target[-1], entry.parts[-1],
@@ -263,11 +263,14 @@ class _Unpacking:
 
     def _mark(self, parts: Parts) -> None:
         name = parts[-1]
-        if name == _OPAQUE_MARK:
-            if parts[:-1]:
-                self._directory_of(parts)
+        if name == _OPAQUE_MARK and not any(part.startswith(_WHITEOUT) for part in parts[:-1]):
+            self._directory_of(parts)
             self._opaque.add(parts[:-1])
-        elif not name.startswith(b".wh..wh."):  # the rest of aufs' own marks mean nothing here
+        elif any(part.startswith(_AUFS) for part in parts):
+            pass  # its own notes in old layers: they say nothing about files
+        elif any(part.startswith(_WHITEOUT) for part in parts[:-1]):
+            raise BadLayer(f"entry {self._entries}: a whiteout used as a directory")
+        else:
             hidden = name.removeprefix(_WHITEOUT)
             if hidden in (b"", b".", b".."):
                 raise BadLayer(f"entry {self._entries}: a whiteout of nothing")
@@ -292,14 +295,9 @@ class _Unpacking:
                 if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
                     self._opaque.add(parts)
         for parts in self._opaque:
-            try:
-                descriptor = self._open_directory(parts)
-            except FileNotFoundError:
-                continue
-            try:
-                os.setxattr(descriptor, OPAQUE, b"y")
-            finally:
-                os.close(descriptor)
+            # By the way to what is in it: the name may be a link of this layer.
+            descriptor = self._directory_of((*parts, b""))
+            os.setxattr(f"/proc/self/fd/{descriptor}", OPAQUE, b"y")
 
     # Directories
 
@@ -378,6 +376,9 @@ class _Unpacking:
             known.difference_update([p for p in known if p[:depth] == prefix])
         for parts in [p for p in self._directories if p[:depth] == prefix]:
             del self._directories[parts]
+        # What was hidden inside it goes with it; a whiteout of itself stands beside it.
+        below = [p for p in self._whiteouts if p[:depth] == prefix and p != prefix]
+        self._whiteouts.difference_update(below)
 
     def _exists(self, parts: Parts) -> bool:
         try:

@@ -26,12 +26,13 @@ from engine.linux.call import syscall
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """layer.json. `size` is the bytes of the layer's files."""
+    """layer.json: a layer, and what was found out about it (see Unpacked)."""
 
     diff_id: str
     entries: int
     size: int
     dependent: bool
+    opaque: bool
 
 
 class LayerPool:
@@ -84,7 +85,7 @@ class LayerPool:
             for name in ("", "fs", "init", "uses"):
                 (layer / name).mkdir(mode=0o700)
             done = self._driver.write(chunks, layer / "fs", below, self._limits)
-            facts = Facts(str(diff_id), done.entries, done.size, done.dependent)
+            facts = Facts(str(diff_id), done.entries, done.size, done.dependent, done.opaque)
             (layer / "layer.json").write_bytes(msgspec.json.encode(facts))
             _sync_filesystem(layer)
             target = self._folder / (chain_id if done.dependent else diff_id).hex

@@ -1,0 +1,133 @@
+"""Streams: what is compressed comes out plain, and what is wrong does not come out in silence."""
+
+import bz2
+import gzip
+import lzma
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.images import stream
+from engine.images.errors import BadImage, BadLayer
+from engine.images.types import Digest
+
+
+def pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def plain(chunks: Iterable[bytes]) -> bytes:
+    return b"".join(stream.inflated(chunks, "layer x"))
+
+
+@given(data=st.binary(max_size=5000), size=st.integers(1, 700), members=st.integers(1, 3))
+def test_gzip_of_any_number_of_members(data: bytes, size: int, members: int) -> None:
+    packed = b"".join(gzip.compress(data, 1) for _ in range(members))
+    assert plain(pieces(packed, size)) == data * members
+    assert plain(pieces(packed + bytes(600), size)) == data * members
+
+
+@given(data=st.binary(max_size=300), size=st.integers(1, 50))
+def test_what_is_not_compressed_passes_through(data: bytes, size: int) -> None:
+    data = b"t" + data
+    assert plain(pieces(data, size)) == data
+
+
+def test_a_bomb_comes_in_bounded_pieces() -> None:
+    packed = gzip.compress(bytes(64 << 20))
+    sizes = [len(chunk) for chunk in stream.inflated([packed], "x")]
+    assert sum(sizes) == 64 << 20
+    assert max(sizes) <= stream.CHUNK
+
+
+@pytest.mark.parametrize("cut", [3, 12, 200, -1])
+def test_gzip_cut_short(cut: int) -> None:
+    packed = gzip.compress(os.urandom(1000))
+    with pytest.raises(BadLayer, match=r"layer x: gzip stream is cut short"):
+        plain([packed[:cut]])
+
+
+def test_gzip_damaged() -> None:
+    packed = bytearray(gzip.compress(b"x" * 1000))
+    packed[-6] ^= 1
+    with pytest.raises(BadLayer, match="layer x: damaged gzip"):
+        plain([bytes(packed)])
+
+
+def test_gzip_with_rubbish_after_it() -> None:
+    with pytest.raises(BadLayer, match="gzip stream"):
+        plain([gzip.compress(b"x") + b"rubbish"])
+
+
+@pytest.mark.parametrize(
+    ("packed", "name"), [(bz2.compress(b"x"), "bzip2"), (lzma.compress(b"x"), "xz")]
+)
+def test_other_compressions_are_named(packed: bytes, name: str) -> None:
+    with pytest.raises(BadLayer, match=f"layer x: compressed with {name}"):
+        plain(pieces(packed, 1))
+
+
+# printf 'hello\n' | zstd -c; before it a skippable frame (RFC 8878, 3.1.2).
+_ZSTD = bytes.fromhex("28b52ffd045831000068656c6c6f0a5388bd91")
+_SKIPPED = bytes.fromhex("502a4d18 03000000 616263")
+
+
+def test_zstd_works_or_says_what_is_missing() -> None:
+    if stream.first_module("compression.zstd", "backports.zstd") is None:
+        with pytest.raises(BadLayer, match=r"pip install backports\.zstd"):
+            plain([_ZSTD])
+        return
+    assert plain(pieces(_ZSTD + _SKIPPED + _ZSTD, 3)) == b"hello\nhello\n"
+    with pytest.raises(BadLayer, match="cut short"):
+        plain([_ZSTD[:-5]])
+    with pytest.raises(BadLayer, match="damaged"):
+        plain([_ZSTD[:-1] + b"x"])
+
+
+def test_suffix() -> None:
+    assert stream.suffix(gzip.compress(b"")) == "+gzip"
+    assert stream.suffix(_ZSTD) == "+zstd"
+    assert stream.suffix(b"etc/passwd") == ""
+
+
+def check(data: bytes, digest: Digest, size: int) -> bytes:
+    return b"".join(stream.verified(pieces(data, 7), digest, size, "blob x"))
+
+
+@given(data=st.binary(max_size=100))
+def test_verified_passes_what_is_right(data: bytes) -> None:
+    assert check(data, Digest.of(data), len(data)) == data
+
+
+@pytest.mark.parametrize(
+    ("data", "size", "says"),
+    [
+        (b"x" * 20, 21, "1 of its 21 bytes are missing"),
+        (b"x" * 20, 19, "longer"),
+        (b"y" * 20, 20, "not"),
+    ],
+)
+def test_verified_refuses_what_is_not(data: bytes, size: int, says: str) -> None:
+    with pytest.raises(BadImage, match=f"blob x.*{says}"):
+        check(data, Digest.of(b"x" * 20), size)
+
+
+def test_a_diff_id_covers_the_bytes_after_the_archive() -> None:
+    data = b"x" * 20
+    assert b"".join(stream.verified_diff([data], Digest.of(data))) == data
+    with pytest.raises(BadLayer, match="diff id"):
+        list(stream.verified_diff([data, b"more"], Digest.of(data)))
+
+
+def test_read(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(os.urandom(1000))
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        assert b"".join(stream.read(descriptor, 300)) == path.read_bytes()
+    finally:
+        os.close(descriptor)
