@@ -1,133 +1,12 @@
-"""The dashboard as an application: themes, the main screen, the palette, leaving."""
+"""The door to the dashboard: light to import, so that the first paint does not wait for Textual."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar
-
-from textual.app import App, SystemCommand
-from textual.binding import Binding
-from textual.command import DiscoveryHit, Hit, Hits, Provider
-from textual.events import AppBlur, Key
-from textual.screen import Screen
-
-from engine.client.client import Client
-from engine.client.transport import Transport
 
 from . import runtime
-from .commands.all import COMMANDS
-from .commands.command import key_sign
 from .endpoint import Endpoint
-from .model.boot import Boot
-from .model.cluster import Cluster
-from .screens.main import MainScreen
-from .themes.palette import PALETTES
-from .themes.textual import THEMES
-
-
-class Commands(Provider):
-    """The palette's entries: every command that applies where one is."""
-
-    def _here(self) -> list[tuple[str, str, Callable[[], None]]]:
-        screen = next(
-            (s for s in reversed(self.app.screen_stack) if isinstance(s, MainScreen)), None
-        )
-        if screen is None:
-            return []
-        found = []
-        for command in COMMANDS.applying(screen.scopes):
-            keys = f"  {key_sign(command.keys[0])}" if command.keys else ""
-
-            def run(id: str = command.id) -> None:
-                screen.run_command(id)
-
-            found.append((f"{command.title}{keys}", command.help, run))
-        return found
-
-    async def discover(self) -> Hits:
-        for title, help_text, run in self._here():
-            yield DiscoveryHit(title, run, help=help_text)
-
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for title, help_text, run in self._here():
-            score = matcher.match(title)
-            if score > 0:
-                yield Hit(score, matcher.highlight(title), run, help=help_text)
-
-
-class PodariumApp(App[str]):
-    """One cluster on screen. Its result is `keep`, `stop` or `detached`."""
-
-    TITLE = "podarium"
-    COMMANDS: ClassVar[set[Any]] = {Commands}  # type: ignore[assignment]
-    BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "command_quit", show=False, priority=False)]
-    ENABLE_COMMAND_PALETTE = True
-    CSS = """
-    MainScreen { layout: vertical; background: $background; }
-    #body { height: 1fr; }
-    #main { width: 1fr; height: 1fr; }
-    #side { width: 44%; height: 1fr; border-left: solid $line; padding: 0 1; display: none; }
-    Surface { scrollbar-size: 0 0; }
-    CommandPalette > Vertical { margin-top: 2; }
-    """
-
-    def __init__(
-        self,
-        transport: Transport,
-        *,
-        cluster: str,
-        boot: Path | None = None,
-        t0: float | None = None,
-        owns_engine: bool = True,
-        clock: Callable[[], float] = time.time,
-        engine_log: Path | None = None,
-    ) -> None:
-        super().__init__()
-        self.clock = clock
-        self.owns_engine = owns_engine
-        """Whether leaving asks what becomes of the cluster."""
-        self.cluster = Cluster(Client(transport), name=cluster, clock=clock)
-        self.boot = Boot(boot, clock() if t0 is None else t0)
-        self.boot.log = engine_log
-        self._last_key = clock()
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = THEMES[0].name
-
-    def get_default_screen(self) -> Screen[Any]:
-        return MainScreen(self.cluster, self.boot)
-
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        return ()
-
-    def on_ready(self) -> None:
-        runtime.after_first_paint()
-        self.set_interval(runtime.IDLE_SECONDS, self._collect_when_idle)
-
-    def on_key(self, event: Key) -> None:
-        self._last_key = self.clock()
-
-    def on_app_blur(self, event: AppBlur) -> None:
-        runtime.when_idle()
-
-    def _collect_when_idle(self) -> None:
-        if self.clock() - self._last_key >= runtime.IDLE_SECONDS:
-            runtime.when_idle()
-
-    async def on_unmount(self) -> None:
-        await self.cluster.client.close()
-
-    def action_help_quit(self) -> None:
-        """ctrl+c is a command of ours."""
-
-    def next_theme(self) -> None:
-        """The next palette of ours."""
-        names = list(PALETTES)
-        here = names.index(self.theme) if self.theme in names else -1
-        self.theme = names[(here + 1) % len(names)]
 
 
 def run_dashboard(
@@ -136,20 +15,21 @@ def run_dashboard(
     cluster: str,
     boot: Path | None = None,
     t0: float | None = None,
-    engine_log: Path | None = None,
 ) -> str:
     """Show a cluster until the user leaves.
 
-    `boot` is the log of an engine that is being started, `t0` the unix time at which that began.
+    `boot` is the log of an engine that is being started, `t0` when that began (time.monotonic()).
     Answers `keep` (the cluster goes on), `stop` (it is to be stopped), or `detached` (it was not
     ours to stop, or the terminal went away).
     """
+    runtime.before_textual()
+    from .application import PodariumApp
+
     app = PodariumApp(
         endpoint.transport(),
         cluster=cluster,
         boot=boot,
-        t0=t0,
+        t0=time.monotonic() if t0 is None else t0,
         owns_engine=endpoint.unix is not None,
-        engine_log=engine_log,
     )
     return app.run() or "detached"

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
 
-from tui.app import PodariumApp
+from tui.application import PodariumApp
 from tui.screens.main import MainScreen
 
 from .fakes import FakeCluster

@@ -25,7 +25,6 @@ class Desk(Protocol):
     """The main screen, as commands see it."""
 
     cluster: Cluster
-    namespace: str
 
     @property
     def place(self) -> Place: ...

@@ -18,16 +18,14 @@ def enter(desk: Desk) -> None:
 
 
 @command(
-    "back", "escape", title="Back, or clear the filter", hint="back", rank=40, group="Navigation"
+    "back", "escape", title="Back, or clear the filter", hint="back", rank=8, group="Navigation"
 )
 def back(desk: Desk) -> None:
     if not desk.clear_filter():
         desk.back()
 
 
-@command(
-    "leave", "q", title="Back; at the first view, leave", hint="quit", rank=60, group="General"
-)
+@command("leave", "q", title="Back; at the first view, leave", hint="quit", rank=8, group="General")
 async def leave(desk: Desk) -> None:
     if not desk.back():
         await desk.leave()
@@ -44,7 +42,7 @@ async def quit_(desk: Desk) -> None:
     title="Filter",
     help="Filter live: a regular expression, !inverse, -l labels, -f fuzzy",
     hint="filter",
-    rank=20,
+    rank=4,
     on=("list", "logs", "text"),
 )
 def filter_(desk: Desk) -> None:
@@ -56,8 +54,8 @@ def filter_(desk: Desk) -> None:
     "colon",
     title="Command line",
     help="Go anywhere: :pods, :nodes, :images …",
-    hint="cmd",
-    rank=30,
+    hint="go to",
+    rank=6,
 )
 def command_line(desk: Desk) -> None:
     desk.prompt("command")

@@ -55,7 +55,7 @@ def describe(desk: Desk) -> None:
     title="YAML",
     help="As the API keeps it",
     hint="yaml",
-    rank=4,
+    rank=5,
     on=OBJECTS,
     group="Object",
 )
@@ -84,7 +84,7 @@ def logs(desk: Desk) -> None:
     title="Previous logs",
     help="The log of the container that ran before",
     hint="prev logs",
-    rank=8,
+    rank=12,
     on=PODS,
     group="Object",
 )
@@ -108,7 +108,7 @@ def _logs(desk: Desk, *, previous: bool) -> None:
     title="Events of it",
     help="Only what happened to it",
     hint="events",
-    rank=9,
+    rank=11,
     on=OBJECTS,
     group="Object",
 )
@@ -207,7 +207,7 @@ def _consequence(desk: Desk, obj: Object) -> str:
     title="Scale",
     help="Set the number of replicas",
     hint="scale",
-    rank=5,
+    rank=2,
     on=SCALABLE,
     group="Object",
 )

@@ -21,8 +21,6 @@ class Boot:
         """The failed step and its words."""
         self.ready = False
         """Whether the API answers."""
-        self.log: Path | None = None
-        """Where the engine writes its log."""
         self._offset = 0
         self._ended: float | None = None
         self._decoder = msgspec.json.Decoder(BootStep)

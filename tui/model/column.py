@@ -13,8 +13,9 @@ from typing import Any
 from ..render.spans import EMPTY, Line, crop, crop_middle, pad
 from .cluster import Cluster
 
-GAP = 2
-FLEX_MINIMUM = 22
+GAP, NARROW_GAP = 2, 1
+NARROW = 90
+"""Cells below which columns move closer together."""
 
 Sort = Callable[[Cluster, Any], Any]
 Draw = Callable[[Cluster, Any, int], Line]
@@ -39,6 +40,8 @@ class Column:
     """Whether it changes from second to second."""
     down: bool = False
     """Whether the largest comes first when it is chosen to sort by."""
+    minimum: int = 22
+    """Least width of a column of width 0 before others make room."""
     tight: bool = False
     """Whether it stands close to the column before it."""
 
@@ -54,14 +57,15 @@ Layout = tuple[tuple[Column, int], ...]
 
 def layout(columns: Sequence[Column], width: int) -> Layout:
     """The columns that fit into `width` cells, each with its width."""
+    gap = gap_of(width)
     chosen = list(columns)
     while True:
         fixed = sum(column.width for column in chosen) + sum(
-            1 if column.tight else GAP for column in chosen[1:]
+            1 if column.tight else gap for column in chosen[1:]
         )
         flexible = [column for column in chosen if column.width == 0]
         room = width - fixed
-        if not flexible or room >= FLEX_MINIMUM * len(flexible) or len(chosen) == 1:
+        if not flexible or room >= sum(c.minimum for c in flexible) or len(chosen) == 1:
             break
         worst = max(chosen, key=lambda column: column.rank)
         if worst.rank <= 1:
@@ -77,12 +81,17 @@ def layout(columns: Sequence[Column], width: int) -> Layout:
     return tuple(out)
 
 
-def join(pieces: Sequence[tuple[Column, int, Line]]) -> Line:
+def gap_of(width: int) -> int:
+    """Cells between columns in a list of `width`."""
+    return NARROW_GAP if width < NARROW else GAP
+
+
+def join(pieces: Sequence[tuple[Column, int, Line]], gap: int) -> Line:
     """Cells side by side, each padded to its column."""
     spans: list[tuple[str, str]] = []
     for index, (column, width, cell) in enumerate(pieces):
         if index:
-            spans.append((" " if column.tight else " " * GAP, "text"))
+            spans.append((" " if column.tight else " " * gap, "text"))
         spans.extend(pad(cell, width, right=column.right) if width > 0 else EMPTY)
     return tuple(spans)
 

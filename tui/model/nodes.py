@@ -74,6 +74,7 @@ COLUMNS = (
         0,
         lambda c, n: inert(n.metadata.name),
         lambda c, n, w: name_cell(inert(n.metadata.name), w),
+        minimum=14,
         key="N",
     ),
     Column("STATUS", 10, lambda c, n: status(n)[0], _status, key="S"),
@@ -163,7 +164,7 @@ COLUMNS = (
         born,
         lambda c, n, w: quiet(clock.age(n.metadata.creation_timestamp, c.now()), w),
         right=True,
-        rank=2,
+        rank=5,
         key="A",
     ),
 )

@@ -106,7 +106,7 @@ def cpu_trend(cluster: Cluster, pod: Pod, width: int) -> Line:
     values = cluster.book.pod_values(key_of(pod), "cpu", TREND_SECONDS)
     limit = limits(pod)[0]
     seen = max((value for value in values if value == value), default=0.0)
-    return cells.trend(grouped(values, width), width, "cpu", limit or max(0.1, seen))
+    return cells.trend(grouped(values, width), width, "cpu", limit or max(0.1, seen), limit)
 
 
 def _age(cluster: Cluster, pod: Pod, width: int) -> Line:

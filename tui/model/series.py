@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
 
 HISTORY = 600
 """Seconds kept."""
@@ -51,15 +50,6 @@ class Ring:
         return self._data[-1] if self._data and self._tick == now else NAN
 
 
-class ContainerLike(Protocol):
-    """What a tick says of a container."""
-
-    @property
-    def cpu(self) -> float: ...
-    @property
-    def memory(self) -> float: ...
-
-
 class Book:
     """Rings by object and field, fed by ticks."""
 
@@ -74,7 +64,9 @@ class Book:
         self._pods: dict[str, dict[str, None]] = {}
         self._oom: dict[str, list[tuple[int, int]]] = {}
 
-    def add(self, time: float, nodes: dict[str, object], containers: dict[str, object]) -> None:
+    def add(
+        self, time: float, nodes: Mapping[str, object], containers: Mapping[str, object]
+    ) -> None:
         """Take one tick; a gap in time becomes a gap in the rings."""
         step = 1 if self.tick < 0 else max(1, min(HISTORY, round(time - self.time)))
         self.tick += step

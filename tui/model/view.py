@@ -15,7 +15,7 @@ from engine.types.meta import Object
 from ..render.spans import EMPTY, Line, centred, line
 from . import filter as filters
 from .cluster import Cluster
-from .column import Column, Layout, join, layout
+from .column import Column, Layout, gap_of, join, layout
 from .columns import Listing, namespaced
 from .place import Within
 
@@ -210,14 +210,14 @@ class View:
             elif arrow:
                 text = text[: size - 1] + arrow
             pieces.append((column, size, ((text, role),)))
-        return ((" ", "text"), *join(pieces))
+        return ((" ", "text"), *join(pieces, gap_of(width - 2)))
 
     def column_at(self, x: int, width: int) -> Column | None:
         """The column under a cell of the heading."""
         start = 1
         for index, (column, size) in enumerate(self.columns(width - 1)):
             if index:
-                start += 1 if column.tight else 2
+                start += 1 if column.tight else gap_of(width - 2)
             if start <= x < start + size + 1:
                 return column
             start += size
@@ -232,7 +232,7 @@ class View:
             (column, size, column.cell(self.cluster, obj, size))
             for column, size in self.columns(width)
         ]
-        return (self._gutter(pieces), *join(pieces))
+        return (self._gutter(pieces), *join(pieces, gap_of(width - 1)))
 
     def _gutter(self, pieces: list[tuple[Column, int, Line]]) -> tuple[str, str]:
         for column, _, cell in pieces:

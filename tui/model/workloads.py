@@ -47,11 +47,23 @@ def used(cluster: Cluster, owner: Object, field: str) -> float:
     return total(cluster.book.pod_now(key_of(pod), field) for pod in cluster.pods_of(owner))
 
 
+def span_of(
+    cluster: Cluster, keys: list[str], values: list[float], which: int
+) -> tuple[float, float | None]:
+    """The top of a sparkline over several containers, and what is hot for them: their limits.
+
+    `which` limit: 0 is CPU, 1 is memory.
+    """
+    seen = max((value for value in values if value == value), default=0.0)
+    found = [cluster.book.limits.get(key, (None, None))[which] for key in keys]
+    hot = sum(limit for limit in found if limit) if found and all(found) else None
+    return max(0.05, seen, (hot or 0.0) * (0.25 if which == 0 else 1.0)), hot
+
+
 def _trend(cluster: Cluster, owner: Object, width: int) -> Line:
     keys = [k for pod in cluster.pods_of(owner) for k in cluster.book.containers(key_of(pod))]
     values = cluster.book.sums(keys, "cpu", 32)
-    seen = max((value for value in values if value == value), default=0.0)
-    return cells.trend(grouped(values, width), width, "cpu", max(0.1, seen))
+    return cells.trend(grouped(values, width), width, "cpu", *span_of(cluster, keys, values, 0))
 
 
 CPU = Column(

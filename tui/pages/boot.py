@@ -18,14 +18,15 @@ def boot_page(boot: Boot, name: str, now: float, width: int, height: int) -> Pag
     rows: Block = [_row(step, now, inner) for step in boot.steps.values()]
     if not rows:
         spin = _SPIN[int(now * 10) % len(_SPIN)]
-        rows = [((f"{spin} ", "accent"), ("starting the engine", "text"))]
+        words = "starting the engine" if boot.file is not None else "waiting for the API"
+        rows = [((f"{spin} ", "accent"), (words, "text"))]
     if boot.failed:
         rows.append(EMPTY)
         rows += [((text, "bad"),) for text in wrapped(inert(boot.failed), inner)]
         rows.append(EMPTY)
-        rows.append((("see why   ", "dim"), (f"podarium logs-engine --cluster {name}", "key")))
-        if boot.log:
-            rows[-1] = (("see why   ", "dim"), (crop(f"less {boot.log}", inner - 10), "key"))
+        rows.append((("the engine's own words are in ", "dim"), ("engine.log", "key")))
+        if boot.file is not None:
+            rows.append((("the steps are in ", "dim"), (crop(str(boot.file), inner - 17), "key")))
         rows.append((("q", "key"), (" leaves", "dim")))
     elif boot.ready:
         rows.append((("● ", "ok"), ("the API answers", "text")))

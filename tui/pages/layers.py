@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from engine.types import clock
 from engine.types.images import Image, ImageLayer
 
@@ -158,28 +156,3 @@ def preview(cluster: Cluster, key: str, width: int, height: int) -> Page:
             )
         )
     return page
-
-
-def stack_of(anatomy: dict[str, Any], width: int) -> Block:
-    """A container's root file system as the engine describes it: read-write, init, image layers."""
-    layers = anatomy.get("layers")
-    if not isinstance(layers, list) or not layers:
-        return []
-    block: Block = [rule(width, (("root file system ", "text bold"), ("top first", "faint")))]
-    count = len(layers)
-    for index, layer in enumerate(layers):
-        if not isinstance(layer, dict):
-            continue
-        kind = str(layer.get("kind") or layer.get("role") or "image")
-        name = inert(str(layer.get("createdBy") or layer.get("name") or kind))
-        title = {"rw": "read-write layer", "upper": "read-write layer", "init": "init layer"}.get(
-            kind, name
-        )
-        amount = layer.get("size")
-        right = size(float(amount)) if isinstance(amount, int | float) else ""
-        role = "accent" if kind in ("rw", "upper") else "warn" if kind == "init" else ""
-        role = role or colour(count - 1 - index, count)
-        detail = inert(str(layer.get("detail") or layer.get("path") or ""))
-        body: list[Line] = [((crop_middle(detail, width - 5), "faint"),)] if detail else []
-        block += slab(crop(title, width - 12), role, width, right, body)
-    return block

@@ -10,7 +10,7 @@ from ..model.cluster import Cluster
 from ..model.pods import key_of, limits, status
 from ..render import cells as parts
 from ..render import numbers
-from ..render.bars import bar
+from ..render.bars import slim
 from ..render.chart import AXIS, chart
 from ..render.page import Hit, Page
 from ..render.spans import Block, Span, beside, crop, crop_middle, pad, rule
@@ -55,7 +55,7 @@ def _resources(cluster: Cluster, node: Node, width: int) -> Block:
         )
         room = max(10, width - len(texts) - 12)
         tick = asked / capacity if capacity and asked else None
-        drawn = bar(used / capacity if capacity else 0.0, room, scale, tick=tick)
+        drawn = slim(used / capacity if capacity else 0.0, room, scale, tick=tick)
         block.append(((f" {name:<7}", "dim"), *drawn, (f"  {texts}", "text")))
     return block
 
@@ -92,6 +92,7 @@ def node_page(cluster: Cluster, key: str, width: int, height: int, target: str) 
                     unit="cores",
                     scale="cpu",
                     show=numbers.cores,
+                    hot=use.cpu_capacity,
                     note=((f"capacity {use.cpu_capacity:g}", "dim"),),
                 ),
                 chart(
@@ -102,6 +103,7 @@ def node_page(cluster: Cluster, key: str, width: int, height: int, target: str) 
                     scale="memory",
                     show=numbers.size,
                     floor=1 << 20,
+                    hot=use.memory_capacity,
                     note=((f"capacity {numbers.size(use.memory_capacity)}", "dim"),),
                 ),
             ],

@@ -12,9 +12,10 @@ from ..model.cluster import Cluster
 from ..model.insight import cause
 from ..model.pods import key_of, status, unschedulable
 from ..model.series import grouped, total
+from ..model.workloads import span_of
 from ..render import cells as parts
 from ..render import numbers
-from ..render.bars import bar
+from ..render.bars import bar, slim
 from ..render.chart import chart, mirrored, plot, scale_top
 from ..render.page import Hit, Page
 from ..render.spans import (
@@ -51,9 +52,10 @@ def overview(cluster: Cluster, namespace: str, width: int, height: int, target: 
     """The page for a width and a height."""
     page = Page()
     nodes = sorted(cluster.objects("nodes").values(), key=lambda node: node.metadata.name)
-    page.add(*_cards(cluster, nodes, width, height, target))  # type: ignore[arg-type]
-    room = height - len(page.lines)
     groups = _groups(cluster, namespace)
+    spare = height - 5 - min(len(groups), 12) - 1 - min(12, height // 3)
+    page.add(*_cards(cluster, nodes, width, max(0, min(6, spare)), target))  # type: ignore[arg-type]
+    room = height - len(page.lines)
     if width >= CHARTS_FROM and room >= 20:
         left = width * 58 // 100
         body = Page()
@@ -71,7 +73,7 @@ def overview(cluster: Cluster, namespace: str, width: int, height: int, target: 
 
 
 def _cards(
-    cluster: Cluster, nodes: list[Node], width: int, height: int, target: str
+    cluster: Cluster, nodes: list[Node], width: int, chart_rows: int, target: str
 ) -> tuple[Block, list[Hit]]:
     if not nodes:
         words: Line = (("◌ no node has joined yet", "dim"),)
@@ -79,7 +81,6 @@ def _cards(
     across = max(1, min(len(nodes), width // CARD_MINIMUM))
     if len(nodes) > across * 2:
         return _node_rows(cluster, nodes, width, target)
-    tall = height >= 30
     block: Block = []
     hits: list[Hit] = []
     for start in range(0, len(nodes), across):
@@ -88,7 +89,7 @@ def _cards(
         if len(chunk) == across:
             sizes[-1] += (width - across + 1) % across
         cards = [
-            _card(cluster, node, size, 4 if tall and height >= 50 else 2 if tall else 0, target)
+            _card(cluster, node, size, chart_rows if chart_rows >= 2 else 0, target)
             for node, size in zip(chunk, sizes, strict=True)
         ]
         x = 0
@@ -115,8 +116,10 @@ def _card(cluster: Cluster, node: Node, width: int, chart_rows: int, target: str
         ):
             size = half if field == "cpu" else inner - 1 - half
             values = cluster.book.values(f"node/{name}", field, size * 2)
-            top = scale_top(values, None, capacity * 0.1)
-            plots.append(plot(values, size, chart_rows, min(top, capacity or top), scale))
+            top = scale_top(values, None, capacity * 0.1, binary=field == "memory")
+            plots.append(
+                plot(values, size, chart_rows, min(top, capacity or top), scale, hot=capacity)
+            )
         body += beside(plots, [half, inner - 1 - half])
     body.append(_gauge("cpu", use.cpu, use.cpu_capacity, use.cpu_requested, inner, "cpu"))
     body.append(
@@ -146,7 +149,7 @@ def _gauge(
     if room < 4:
         return pad(((f"{name} ", "dim"), (text, "text")), width)
     tick = requested / capacity if capacity and requested else None
-    drawn = bar(used / capacity if known else 0.0, room, scale, tick=tick)
+    drawn = slim(used / capacity if known else 0.0, room, scale, tick=tick)
     amount, slash, rest = text.partition("/")
     return ((f"{name} ", "dim"), *drawn, (f" {amount}", "text"), (slash + rest, "dim"))
 
@@ -233,8 +236,9 @@ def _workloads(
         title += [("  ", "text"), (f"{parts.glyph(meaning)} {number} {word}", meaning)]
     block: Block = [rule(width, title)]
     hits: list[Hit] = []
+    shape = _shape(groups, width)
     for group in groups[:WORKLOADS_MOST]:
-        row, row_hits = _workload(cluster, group, width, target, len(block))
+        row, row_hits = _workload(cluster, group, width, shape, target, len(block))
         block.append(row)
         hits += row_hits
     if not groups:
@@ -247,14 +251,26 @@ def _workloads(
 _SHORT_KINDS = {"Deployment": "deploy", "ReplicaSet": "rs", "DaemonSet": "ds", "StatefulSet": "sts"}
 
 
+def _shape(groups: list[Group], width: int) -> tuple[int, int, int]:
+    """Widths of a workload's name, of its pods' cells, and of its sparkline."""
+    longest = max((len(group.name) + len(_kind(group)) for group in groups), default=0)
+    most = max((len(group.pods) for group in groups), default=0)
+    name = min(max(14, longest + 4), max(18, width // 4))
+    cells_width = max(8, min(most * 2 + 1, width // 4))
+    trend = 8 if width < 100 else 16 if width < 150 else 24
+    return name, cells_width, trend
+
+
+def _kind(group: Group) -> str:
+    return _SHORT_KINDS.get(group.kind, group.kind.lower())
+
+
 def _workload(
-    cluster: Cluster, group: Group, width: int, target: str, y: int
+    cluster: Cluster, group: Group, width: int, shape: tuple[int, int, int], target: str, y: int
 ) -> tuple[Line, list[Hit]]:
     book = cluster.book
-    name_width = min(24, max(16, width // 5))
-    numbers_width = 5 + 1 + 8 + 2 + 8
-    cells_width = max(9, min(41, width - name_width - numbers_width - 28))
-    kind = _SHORT_KINDS.get(group.kind, group.kind.lower())
+    name_width, cells_width, trend_width = shape
+    kind = _kind(group)
     label = crop(inert(group.name), name_width - len(kind) - 3)
     spans: list[Span] = [(" ", "text"), (f"{kind}/", "faint"), (label, "text")]
     spans = list(pad(spans, name_width))
@@ -274,13 +290,20 @@ def _workload(
     keys = [key for pod in group.pods for key in book.containers(key_of(pod))]
     cpu = total(book.now(key, "cpu") for key in keys)
     memory = total(book.now(key, "memory") for key in keys)
-    trend = book.sums(keys, "cpu", 32) if keys else []
-    top = max(0.1, max((value for value in trend if value == value), default=0.0))
+    trend = book.sums(keys, "cpu", trend_width * 3)
     spans += pad(parts.cores(cpu), 5, right=True)
     spans.append((" ", "text"))
-    spans += parts.trend(grouped(trend, 8) if trend else [float("nan")], 8, "cpu", top)
+    spans += parts.trend(
+        grouped(trend, trend_width), trend_width, "cpu", *span_of(cluster, keys, trend, 0)
+    )
     text = numbers.size(memory) if memory == memory else "–"
-    spans.append((f"  {text:>8}", "text" if memory == memory else "faint"))
+    spans.append((f"  {text:>7}", "text" if memory == memory else "faint"))
+    if width >= 110:
+        spans.append((" ", "text"))
+        values = book.sums(keys, "memory", trend_width * 3)
+        spans += parts.trend(
+            grouped(values, trend_width), trend_width, "memory", *span_of(cluster, keys, values, 1)
+        )
     spans += _trouble(cluster, group, width - width_of(spans))
     return tuple(spans), hits
 
@@ -333,12 +356,12 @@ def _events(cluster: Cluster, namespace: str, width: int, rows: int) -> Block:
         kind, _, name = about.partition("/")
         size = 24 if width < 110 else 34
         times = event_list.count(event)
-        room = width - 7 - 18 - size - 3
+        room = width - 7 - 21 - size - 2
         text = inert(event.message) + (f" (×{times})" if times > 1 else "")
         block.append(
             (
                 (f"{event_list.age(cluster, event):>6} ", "faint"),
-                *pad(event_list.reason(event, 17), 18),
+                *pad(event_list.reason(event, 20), 21),
                 *pad(
                     ((f"{kind}/", "faint"), (crop_middle(name, size - len(kind) - 1), "text")),
                     size + 1,
@@ -371,6 +394,7 @@ def _charts(cluster: Cluster, nodes: list[Node], width: int, height: int) -> Blo
         unit="cores",
         scale="cpu",
         show=numbers.cores,
+        hot=cpu_capacity,
         note=((f"capacity {cpu_capacity:g}", "dim"),),
     )
     block += chart(
@@ -382,6 +406,7 @@ def _charts(cluster: Cluster, nodes: list[Node], width: int, height: int) -> Blo
         scale="memory",
         show=numbers.size,
         floor=1 << 20,
+        hot=memory_capacity,
         note=((f"capacity {numbers.size(memory_capacity)}", "dim"),),
     )
     block += mirrored(

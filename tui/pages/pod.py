@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.types import clock
 from engine.types.core import Pod
-from engine.types.meta import controller_of
+from engine.types.meta import Object, controller_of
 
 from ..model import events as event_list
 from ..model.cluster import Cluster
@@ -31,7 +31,7 @@ from ..render.spans import (
     wrapped,
 )
 from ..render.text import inert
-from .layers import stack_of
+from .anatomy import inside, stack_of
 
 NAN = math.nan
 
@@ -58,14 +58,14 @@ def pod_page(
     page.add(_identity(cluster, pod, width))
     page.add(charts(cluster, pod, width, _chart_height(width, height)))
     page.add(containers(cluster, pod, width))
-    side: Block = _conditions(cluster, pod, (width - 2) // 2 if width >= 110 else width)
-    layers = stack_of(anatomy, (width - 2) // 2 if width >= 110 else width) if anatomy else []
-    if width >= 110 and layers:
+    if width >= 110 and anatomy:
         half = (width - 2) // 2
-        page.add(beside([layers, side], [half, width - 2 - half], 2))
+        rest = width - 2 - half
+        side = _conditions(cluster, pod, rest) + inside(anatomy, rest)
+        page.add(beside([stack_of(anatomy, half), side], [half, rest], 2))
     else:
-        page.add(side)
-        page.add(layers)
+        page.add(_conditions(cluster, pod, width))
+        page.add(stack_of(anatomy, width) + inside(anatomy, width) if anatomy else [])
     page.add(events(cluster, pod, width, 12))
     return page
 
@@ -133,7 +133,7 @@ def charts(cluster: Cluster, pod: Pod, width: int, height: int) -> Block:
     book = cluster.book
     key = key_of(pod)
     names = book.containers(key)
-    if not names and pod.status.phase in ("Pending", ""):
+    if not any(value == value for value in book.pod_values(key, "cpu", 2 * width)):
         return []
     wide = width >= 70
     half = (width - 1) // 2 if wide else width
@@ -227,6 +227,7 @@ def _small_charts(
                 scale="cpu",
                 show=numbers.percent,
                 floor=0.1,
+                hot=0.6,
             ),
             chart(
                 book.pod_values(key, "pids", count),
@@ -283,7 +284,9 @@ def containers(cluster: Cluster, pod: Pod, width: int) -> Block:
             ]
             used = sum(len(text) for text, _ in spans)
             note = last or inert(container.image)
-            spans.append((crop(note, width - used), "warn" if last else "dim"))
+            spans.append(
+                (crop(note, width - used), "warn" if last and meaning != "done" else "dim")
+            )
             block.append(tuple(spans))
     return block
 
@@ -374,19 +377,11 @@ def preview(cluster: Cluster, key: str, width: int, height: int) -> Page:
         column.append(((f"{name:<9}", "faint"), (crop(value, width - 9), "text")))
     page.add(column)
     tall = 9 if height >= 50 else 7
-    if width < 70:
-        block = _stacked_charts(cluster, pod, width, tall)
-    else:
-        block = charts(cluster, pod, width, tall + 2)
-    page.add(block)
+    page.add(charts(cluster, pod, width, tall if width < 70 else tall + 2))
     page.add(brief_containers(cluster, pod, width))
     room = max(3, height - len(page.lines))
     page.add(brief_events(cluster, pod, width, room))
     return page
-
-
-def _stacked_charts(cluster: Cluster, pod: Pod, width: int, height: int) -> Block:
-    return [] if not cluster.book.containers(key_of(pod)) else charts(cluster, pod, width, height)
 
 
 def brief_containers(cluster: Cluster, pod: Pod, width: int) -> Block:
@@ -401,11 +396,11 @@ def brief_containers(cluster: Cluster, pod: Pod, width: int) -> Block:
             )
         )
         if last:
-            block.append((("  " + crop(last, width - 2), "warn"),))
+            block.append((("  " + crop(last, width - 2), "dim" if meaning == "done" else "warn"),))
     return block
 
 
-def brief_events(cluster: Cluster, pod: Pod, width: int, rows: int) -> Block:
+def brief_events(cluster: Cluster, pod: Object, width: int, rows: int) -> Block:
     block: Block = [rule(width, (("events", "text bold"),))]
     for event in cluster.events_about(pod)[: max(0, rows - 1)]:
         line: Line = (

@@ -30,15 +30,27 @@ def bar(fraction: float, width: int, scale: str, *, tick: float | None = None) -
     return tuple(span for span in ((text[:at], role), mark, (text[at + 1 :], role)) if span[0])
 
 
-def slim(fraction: float, width: int, scale: str) -> Line:
-    """A thin bar for dense lists: heavy line over light line, half a cell's resolution."""
+def slim(fraction: float, width: int, scale: str, *, tick: float | None = None) -> Line:
+    """A thin bar for dense lists, with half a cell's resolution and a tick at the fraction `tick`."""
     fraction = min(1.0, max(0.0, fraction if fraction == fraction else 0.0))
     halves = round(fraction * width * 2)
     if fraction > 0 and halves == 0:
         halves = 1
     full, half = divmod(halves, 2)
     text = "━" * full + "╸" * half
-    spans = ((text, heat(scale, fraction)), ("━" * (width - len(text)), "track"))
+    role = heat(scale, fraction)
+    spans: tuple[Span, ...]
+    if tick is None:
+        spans = ((text, role), ("━" * (width - len(text)), "track"))
+    else:
+        at = min(width - 1, max(0, round(tick * width) - 1))
+        spans = (
+            (text[:at], role),
+            ("━" * (at - len(text)), "track"),
+            ("┿", "limit"),
+            (text[at + 1 :], role),
+            ("━" * (width - max(len(text), at + 1)), "track"),
+        )
     return tuple(span for span in spans if span[0])
 
 

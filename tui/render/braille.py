@@ -18,7 +18,8 @@ _UP = tuple(tuple(chr(0x2800 + a + b) for b in _RIGHT_UP) for a in _LEFT_UP)
 _DOWN = tuple(tuple(chr(0x2800 + a + b) for b in _RIGHT_DOWN) for a in _LEFT_DOWN)
 BLANK = "⠀"
 
-_EIGHTHS = " ▁▂▃▄▅▆▇█"
+_EIGHTHS = "▁▂▃▄▅▆▇"
+"""One below a full cell, so that sparklines in rows above each other stay apart."""
 
 
 def dots(value: float, top: float, rows: int) -> int:
@@ -58,16 +59,18 @@ def spark(values: Sequence[float], width: int, top: float) -> str:
         if math.isnan(value):
             row.append(" ")
         else:
-            row.append(_EIGHTHS[min(8, max(1, math.ceil(value / top * 8)))] if top > 0 else "▁")
+            row.append(_EIGHTHS[min(6, max(0, math.ceil(value / top * 7) - 1))] if top > 0 else "▁")
     return "".join(row).rjust(width)
 
 
-def nice_top(value: float) -> float:
-    """The next 1, 2 or 5 times a power of ten at or above `value`: calm axes."""
+_STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+
+
+def nice_top(value: float, unit: float = 1.0) -> float:
+    """The next round number at or above `value`, counted in `unit`: calm axes."""
     if not value > 0:
-        return 1.0
+        return unit
+    value /= unit
     power = 10.0 ** math.floor(math.log10(value))
-    for step in (1.0, 2.0, 5.0, 10.0):
-        if value <= step * power * 1.0000001:
-            return step * power
-    return 10.0 * power
+    step = next((step for step in _STEPS if value <= step * power * 1.0000001), 10.0)
+    return step * power * unit

@@ -78,12 +78,14 @@ def mebibytes(value: float) -> Line:
     return number(numbers.mebibytes(value), value)
 
 
-def trend(values: list[float], width: int, scale: str, top: float) -> Line:
-    """A sparkline coloured by its newest value within `top`."""
+def trend(
+    values: list[float], width: int, scale: str, top: float, hot: float | None = None
+) -> Line:
+    """A sparkline up to `top`, coloured by how near its newest value is to `hot`."""
     last = next((value for value in reversed(values) if value == value), math.nan)
     if math.isnan(last):
         return (("·" * width, "track"),)
-    return ((spark(values, width, top), heat(scale, last / top if top > 0 else 0.0)),)
+    return ((spark(values, width, top), heat(scale, last / hot if hot else 0.3)),)
 
 
 def share(value: float, limit: float | None, width: int, scale: str) -> Line:

@@ -9,18 +9,31 @@ from .bars import STEPS
 from .braille import BLANK, area, nice_top
 from .spans import Block, Line, Span, boxed, cells, spread
 
-AXIS = 6
+AXIS = 7
 """Cells of the axis at the left."""
+CALM = 0.55
+"""How far up its colours a chart goes that has nothing to be hot against."""
 
 Format = Callable[[float], str]
 
 
-def scale_top(values: Sequence[float], limit: float | None, floor: float) -> float:
+def scale_top(
+    values: Sequence[float], limit: float | None, floor: float, *, binary: bool = False
+) -> float:
     """The value at the upper edge: a little above the limit when it is near, else above the peak."""
     peak = max((value for value in values if value == value), default=0.0)
     if limit and peak >= limit * 0.3:
         return max(limit * 1.2, peak * 1.05)
-    return nice_top(max(peak * 1.1, floor))
+    wanted = max(peak * 1.1, floor)
+    return nice_top(wanted, _unit(wanted) if binary else 1.0)
+
+
+def _unit(value: float) -> float:
+    """The power of 1024 below a number of bytes."""
+    unit = 1.0
+    while value >= unit * 1024:
+        unit *= 1024
+    return unit
 
 
 def plot(
@@ -33,8 +46,14 @@ def plot(
     limit: float | None = None,
     marks: Sequence[int] = (),
     down: bool = False,
+    hot: float | None = None,
 ) -> Block:
-    """The bare area. `limit` draws a line; `marks` are ages in samples, drawn as crosses on top."""
+    """The bare area. `limit` draws a line; `marks` are ages in samples, drawn as crosses on top.
+
+    `hot` is the value with the scale's hottest colour (the limit, a capacity); without one the
+    colours stay calm.
+    """
+    reach = min(1.0, max(CALM, top / hot)) if hot else CALM
     rows = area(values, width, height, top, down=down)
     at = None
     if limit and limit <= top:
@@ -42,7 +61,7 @@ def plot(
     block: Block = []
     for index, row in enumerate(rows):
         level = index if down else height - 1 - index
-        role = f"{scale}.{min(STEPS - 1, round(level / max(1, height - 1) * (STEPS - 1)))}"
+        role = f"{scale}.{round(level / max(1, height - 1) * reach * (STEPS - 1))}"
         if index == at:
             block.append(_ruled(row, role))
         else:
@@ -105,6 +124,7 @@ def chart(
     show: Format,
     unit: str = "",
     limit: float | None = None,
+    hot: float | None = None,
     note: Sequence[Span] = (),
     floor: float = 0.1,
     marks: Sequence[int] = (),
@@ -115,14 +135,15 @@ def chart(
     has_time = body_rows >= 5
     rows = body_rows - has_time
     seen = [value for value in values[-inside * 2 :]]
-    top = scale_top(seen, limit, floor)
+    top = scale_top(seen, limit, floor, binary=floor >= 1024)
     last = values[-1] if values else math.nan
     head: list[Span] = [(title, "bright bold")]
     if last == last:
-        head += [("  ", "text"), (show(last), f"{scale}.3 bold"), (f" {unit}", "dim")]
+        head += [("  ", "text"), (show(last), f"{scale}.3 bold")]
+        head += [(f" {unit}", "dim")] if unit else []
     elif not any(value == value for value in seen):
         head += [("  no numbers yet", "faint")]
-    lines = plot(seen, inside, rows, top, scale, limit=limit, marks=marks)
+    lines = plot(seen, inside, rows, top, scale, limit=limit, marks=marks, hot=hot or limit)
     labels = axis_labels(rows, top, 0.0, show)
     body: Block = [
         ((label.rjust(AXIS - 1) + " ", "faint"), ("│", "line"), *row)
@@ -150,7 +171,7 @@ def mirrored(
     up, down = (rows + 1) // 2, rows // 2
     tail = inside * 2
     peak = max((v for v in (*upper[-tail:], *lower[-tail:]) if v == v), default=0.0)
-    top = nice_top(max(peak, floor))
+    top = scale_top((peak,), None, floor, binary=floor >= 1024)
     head: list[Span] = [(title, "bright bold")]
     for name, values in zip(names, (upper, lower), strict=True):
         if values and values[-1] == values[-1]:

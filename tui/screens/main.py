@@ -41,7 +41,7 @@ from .desk import ScreenDesk
 from .pages import PREVIEWED, Pages
 
 if TYPE_CHECKING:
-    from ..app import PodariumApp
+    from ..application import PodariumApp
 
 FLUSH_SECONDS = 0.1
 FLASH_SECONDS = 4
@@ -130,7 +130,9 @@ class MainScreen(Screen[None]):
     async def _show_boot(self) -> None:
         """Show the start until the first nodes are known."""
         app = self.podarium
-        self.sheet.show(lambda w, h, t: boot_page(self.boot, self.cluster.name, app.clock(), w, h))
+        self.sheet.show(
+            lambda w, h, t: boot_page(self.boot, self.cluster.name, app.stopwatch(), w, h)
+        )
         while self.cluster.loading("nodes") or (
             self.boot.file is not None and not self.cluster.objects("nodes")
         ):
@@ -293,6 +295,8 @@ class MainScreen(Screen[None]):
         commands = sorted(
             (c for c in COMMANDS.applying(self.scopes) if c.hint and c.keys), key=lambda c: c.rank
         )
+        hidden = "back" if len(self.visits) == 1 else "leave"
+        commands = [command for command in commands if command.id != hidden]
         right = ""
         if self.place.view == "logs":
             right = self.log_view.position

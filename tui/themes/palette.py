@@ -61,15 +61,23 @@ def _style(palette: Palette, role: str) -> Style:
     table = palette.table()
     colour = table["text"]
     background = table["background"]
-    flags: dict[str, bool] = {}
+    flags = set()
     for word in role.split():
         if word.startswith("@"):
             background = table[word[1:]]
         elif word in ("bold", "italic", "underline", "strike", "reverse"):
-            flags[word] = True
+            flags.add(word)
         else:
             colour = table[word]
-    return Style(color=Color.parse(colour), bgcolor=Color.parse(background), **flags)
+    return Style(
+        color=Color.parse(colour),
+        bgcolor=Color.parse(background),
+        bold="bold" in flags,
+        italic="italic" in flags,
+        underline="underline" in flags,
+        strike="strike" in flags,
+        reverse="reverse" in flags,
+    )
 
 
 DARK = Palette(

@@ -72,9 +72,8 @@ class StatusBar(Surface):
             peak = max((v for v in values if v == v), default=0.0)
             scale = "cpu" if field == "cpu" else "memory"
             spans.append((f"  {label} ", "dim"))
-            spans += parts.trend(
-                grouped(values, size), size, scale, max(peak * 1.1, capacity * 0.02)
-            )
+            top = max(peak * 1.1, capacity * 0.02)
+            spans += parts.trend(grouped(values, size), size, scale, top, capacity)
             text = show(last) if last == last else "–"
             spans.append((f" {text}", "text"))
             if width >= 96:
@@ -156,15 +155,21 @@ class KeyBar(Surface):
         left = list(clip(left, max(20, width // 2)))
         left.append(("  ", "text"))
         right: list[Span] = [(f" {self.right} ", "dim")] if self.right else []
+        self._zones = []
+        last = next((command for command in self.commands if command.id == "help"), None)
+        if last is not None:
+            right += [(key_sign(last.keys[0]), "key bold"), (f" {last.hint} ", "dim")]
+            self._zones.append((width - width_of(right), width, last))
         x = width_of(left)
         room = width - width_of(right)
-        self._zones = []
         for command in self.commands:
+            if command is last:
+                continue
             sign, hint = key_sign(command.keys[0]), command.hint
-            size = cells(sign) + cells(hint) + 2
+            size = cells(sign) + cells(hint) + 3
             if x + size > room:
                 break
-            left += [(sign, "key bold"), (f" {hint} ", "dim")]
+            left += [(sign, "key bold"), (f" {hint}  ", "dim")]
             self._zones.append((x, x + size, command))
             x += size
         return _on_bar(spread(left, right, width), width)

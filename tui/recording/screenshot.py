@@ -1,0 +1,190 @@
+"""Pictures of the running dashboard, made by the dashboard itself without a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from engine.client.transport import Transport
+from engine.types import registry
+from engine.types.apps import Deployment
+from engine.types.batch import Job
+
+from ..application import PodariumApp
+from ..endpoint import Endpoint
+from ..model.cluster import Cluster
+from ..model.place import OVERVIEW, Place
+from ..model.pods import key_of, status, unschedulable
+from ..model.workloads import wanted
+from ..screens.main import MainScreen
+from ..themes.palette import DARK, PALETTES
+from .svg import to_svg
+
+SETTLE_SECONDS = 0.5
+CHART_TICKS = 20
+"""Seconds of numbers that a chart needs to look like one."""
+
+VIEWS = (
+    "overview",
+    "nodes",
+    "pods",
+    "deployments",
+    "jobs",
+    "images",
+    "events",
+    "pod",
+    "node",
+    "image",
+    "logs",
+    "describe",
+    "yaml",
+)
+"""Names for `capture`; the plural of any other kind is one too."""
+
+Settled = Callable[[Cluster], bool]
+
+
+class NotSettled(Exception):
+    """The cluster did not come to the expected state in time."""
+
+
+def picture(app: PodariumApp, title: str = "podarium") -> str:
+    """What is on screen as SVG."""
+    palette = PALETTES.get(app.theme, DARK)
+    strips = app.screen._compositor.render_strips()
+    return to_svg(
+        [list(strip) for strip in strips],
+        app.size.width,
+        title=title,
+        background=palette.colours["background"],
+        foreground=palette.colours["text"],
+        bar=palette.colours["bar"],
+    )
+
+
+def demo_settled(cluster: Cluster) -> bool:
+    """Whether every workload of the demo shows what it is there to show.
+
+    The servers are ready, a container was killed for its memory, a job has ended some pods, and the
+    pod that asks for too much is known to fit nowhere.
+    """
+    deployments = [d for d in cluster.objects("deployments").values() if isinstance(d, Deployment)]
+    jobs = [job for job in cluster.objects("jobs").values() if isinstance(job, Job)]
+    ready = sum(d.status.ready_replicas >= wanted(d) for d in deployments)
+    pods = list(cluster.pods().values())
+    states = [s for pod in pods for s in pod.status.container_statuses]
+    ends = [end for s in states for end in (s.state.terminated, s.last_state.terminated) if end]
+    return (
+        len(deployments) > 0
+        and ready >= len(deployments) - 1
+        and any(end.reason == "OOMKilled" for end in ends)
+        and all(job.status.succeeded for job in jobs)
+        and any(unschedulable(pod) for pod in pods)
+    )
+
+
+def charted(cluster: Cluster, ticks: int = CHART_TICKS) -> bool:
+    """Whether there are enough numbers to draw, or there will never be any."""
+    return "stats" in cluster.missing or cluster.book.tick >= ticks
+
+
+def interesting_pod(cluster: Cluster) -> str:
+    """The pod that shows most: running, and of those the one whose CPU moves most."""
+    best, most = "", -1.0
+    for pod in cluster.pods().values():
+        if status(cluster, pod)[0] != "Running":
+            continue
+        values = [v for v in cluster.book.pod_values(key_of(pod), "cpu", 60) if v == v]
+        spread = max(values) - min(values) if values else 0.0
+        if spread > most:
+            best, most = key_of(pod), spread
+    return best or next(iter(cluster.pods()), "")
+
+
+def talkative_pod(cluster: Cluster) -> str:
+    """The pod whose log is most worth a look: one that serves, else the most interesting one."""
+    for pod in sorted(cluster.pods().values(), key=key_of):
+        probed = any(c.readiness_probe is not None for c in pod.spec.containers)
+        if probed and status(cluster, pod)[0] == "Running":
+            return key_of(pod)
+    return interesting_pod(cluster)
+
+
+def place_of(view: str, cluster: Cluster) -> Place:
+    """The place a view's name means. Raise ValueError for a name that means none."""
+    if view == "overview":
+        return OVERVIEW
+    if view in ("pod", "logs", "describe", "yaml"):
+        key = talkative_pod(cluster) if view == "logs" else interesting_pod(cluster)
+        pod = cluster.pods()[key]
+        part = pod.spec.containers[0].name if view == "logs" else ""
+        return Place(view, "pods", key, part)
+    if view in ("node", "image"):
+        kind = f"{view}s"
+        return Place(view, kind, min(cluster.objects(kind)))
+    resource = registry.find(view)
+    if resource is None:
+        raise ValueError(f"view {view!r}: there is no such view or kind")
+    return Place("list", resource.plural)
+
+
+async def capture(
+    endpoint: Endpoint | Transport,
+    file: Path,
+    *,
+    size: tuple[int, int] = (120, 36),
+    view: str = "overview",
+    settled: Settled | None = None,
+    timeout_s: float = 120.0,
+    cluster: str = "default",
+) -> None:
+    """Write a picture of a view of a living cluster as SVG.
+
+    Waits until the cluster is known, `settled` holds and the charts have something to show. Raise
+    NotSettled after `timeout_s` seconds, ValueError for an unknown view.
+    """
+    transport = endpoint.transport() if isinstance(endpoint, Endpoint) else endpoint
+    app = PodariumApp(transport, cluster=cluster)
+    async with app.run_test(size=size) as pilot:
+        await _wait(app.cluster, settled, timeout_s)
+        screen = app.screen
+        assert isinstance(screen, MainScreen)
+        while screen._booting:
+            await asyncio.sleep(0.05)
+        place = place_of(view, app.cluster)
+        if place.view == "list":
+            screen.start_at(place)
+            if place.kind == "pods":
+                screen.table.move_to(screen.view.order.index(interesting_pod(app.cluster)))
+        else:
+            screen.go(place)
+        await _drawn(pilot)
+        text = picture(app)
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(file)
+
+
+async def _wait(cluster: Cluster, settled: Settled | None, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not (cluster.synced and charted(cluster) and (settled is None or settled(cluster))):
+        if time.monotonic() > deadline:
+            states = ", ".join(
+                f"{key} {status(cluster, pod)[0]}" for key, pod in cluster.pods().items()
+            )
+            raise NotSettled(
+                f"the cluster has not settled after {timeout:.0f} s:"
+                f" {cluster.state}, {cluster.book.tick + 1} ticks, {states or 'no pods'}"
+            )
+        await asyncio.sleep(0.1)
+
+
+async def _drawn(pilot: Pilot[str]) -> None:
+    """Let what was asked for arrive and be painted."""
+    await pilot.pause(SETTLE_SECONDS)
+    await pilot.pause()
