@@ -65,10 +65,8 @@ class Server:
 
     async def _start(self) -> web.ServerRunner:
         if self._runner is None:
-            server = web.Server(self._handle, access_log=None)
-            self._runner = web.ServerRunner(
-                server, shutdown_timeout=SHUTDOWN, handler_cancellation=True
-            )
+            server = web.Server(self._handle, access_log=None, handler_cancellation=True)
+            self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN)
             await self._runner.setup()
         return self._runner
 

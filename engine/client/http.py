@@ -42,6 +42,7 @@ class HttpTransport:
         if access is not None and access.tls_server_name:
             self._options["server_hostname"] = access.tls_server_name
         self._session: aiohttp.ClientSession | None = None
+        self._streams: set[aiohttp.ClientResponse] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,11 +115,16 @@ class HttpTransport:
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
                     raise self._unreachable(error) from error
                 raise error_of(answer.status, body)
+            self._streams.add(answer)
             yield self._chunks(answer)
         finally:
+            self._streams.discard(answer)
             answer.close()
 
     async def close(self) -> None:
+        # aiohttp closes the connections, but leaves those who read from them waiting for ever.
+        for answer in self._streams:
+            answer.content.set_exception(ConnectionAbortedError("the client was closed"))
         if self._session is not None:
             await self._session.close()
             self._session = None

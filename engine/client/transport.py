@@ -57,7 +57,7 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close idle connections."""
+        """Close all connections; who reads a stream gets Unreachable."""
         ...
 
 

@@ -133,6 +133,19 @@ async def test_a_broken_stream(folder: Path) -> None:
     assert str(unix) in str(caught.value)
 
 
+async def test_closing_ends_open_streams(folder: Path) -> None:
+    unix = folder / "s"
+    async with serving(unix):
+        transport = HttpTransport(unix)
+        async with transport.stream("GET", "/hang") as chunks:
+            assert await anext(chunks) == b"first\n"
+            more = asyncio.ensure_future(anext(chunks))
+            await asyncio.sleep(0)
+            await transport.close()
+            with pytest.raises(Unreachable, match="the client was closed"):
+                await more
+
+
 async def _read_all(transport: HttpTransport, path: str) -> bytes:
     async with transport.stream("GET", path) as chunks:
         return b"".join([chunk async for chunk in chunks])
