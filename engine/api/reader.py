@@ -84,7 +84,12 @@ class Reader:
                 "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless"
                 " resourceVersion is provided"
             )
-        return revision if match == "Exact" and revision else None
+        if match == "Exact" and not revision:
+            raise BadRequest(
+                'resourceVersionMatch: Forbidden: resourceVersionMatch "Exact" is forbidden for'
+                ' resourceVersion "0"'
+            )
+        return revision if match == "Exact" else None
 
     def _start(self, request: Request) -> Start:
         revision = _revision(request)

@@ -67,7 +67,7 @@ class Store:
         self._idle = asyncio.Event()
         self._idle.set()
         self._disk: ThreadPoolExecutor | None = None
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: dict[object, Subscriber] = {}
         revision = 1
         if journal is not None:
             self._disk = ThreadPoolExecutor(1, "store")
@@ -141,8 +141,13 @@ class Store:
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber` with each batch as it is published; return what ends that."""
-        self._subscribers.append(subscriber)
-        return lambda: self._subscribers.remove(subscriber)
+        token = object()
+        self._subscribers[token] = subscriber
+
+        def unsubscribe() -> None:
+            self._subscribers.pop(token, None)
+
+        return unsubscribe
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -253,7 +258,7 @@ class Store:
             if self._head.get(key) is staged:
                 del self._head[key]
             changes.append(change)
-        for subscriber in list(self._subscribers):
+        for subscriber in list(self._subscribers.values()):
             subscriber(changes)
         for staged in batch:
             if not staged.done.done():  # its caller may have been cancelled
