@@ -16,8 +16,9 @@ from engine.store.store import Store
 from engine.types import clock, codec, selector
 from engine.types.autoscaling import Scale, ScaleSpec, ScaleStatus
 from engine.types.clock import Clock
-from engine.types.core import Binding, Pod, PodCondition
+from engine.types.core import Binding, Pod
 from engine.types.meta import Object, ObjectMeta
+from engine.types.pods import PodCondition
 from engine.types.registry import Resource
 from engine.types.status import (
     BadRequest,
