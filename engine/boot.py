@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -42,7 +43,7 @@ class BootLog:
             raise
         self._end(note, "done", began)
 
-    def _end(self, note: BootStep, state: str, began: float) -> None:
+    def _end(self, note: BootStep, state: Literal["done", "failed"], began: float) -> None:
         now = time.monotonic()
         note.state, note.t, note.ms = state, now - self._started, (now - began) * 1000
         self._write(note)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import platform
 import shutil
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,9 +80,10 @@ class Cluster:
             lacking = features.missing()
             if lacking:
                 raise BootError("; ".join(f"{item.what}: {item.cure}" for item in lacking))
-            note.detail = features.probe().release
+            found = features.probe()
+            note.detail = f"Linux {platform.release()}, cgroups {found.hierarchy}"
         with self._boot.step("configuration") as note:
-            config = configuration.load(self.paths, options)
+            config = await asyncio.to_thread(configuration.load, self.paths, options)
             note.detail = f"{len(config.nodes)} nodes, network {config.cidr}"
         async with asyncio.TaskGroup() as together:
             image = together.create_task(self._build_host_image())
@@ -122,25 +125,35 @@ class Cluster:
 
     async def _start_nodes(self, config: ClusterConfig) -> list[Runtime]:
         with self._boot.step("nodes") as note:
-            runtimes = await asyncio.gather(
-                *(Runtime.launch(self.paths.node(s.name), node=s.name) for s in config.nodes)
-            )
-            for runtime in runtimes:
-                self._closing.push_async_callback(runtime.close)
-            note.detail = ", ".join(f"{r.node} pid {r.keeper_pid}" for r in runtimes)
+            runtimes = await asyncio.gather(*map(self._start_keeper, config.nodes))
+            pids = ", ".join(str(runtime.keeper_pid) for runtime in runtimes)
+            note.detail = f"{len(runtimes)} keepers, pids {pids}"
         with self._boot.step("network") as note:
-            note.detail = await asyncio.to_thread(self._lay_cables, config, runtimes)
-        return list(runtimes)
+            await asyncio.to_thread(self._lay_cables, config, config.nodes, runtimes)
+            note.detail = f"bridge {self.paths.bridge}, {config.cidr}"
+        return runtimes
 
-    def _lay_cables(self, config: ClusterConfig, runtimes: list[Runtime]) -> str:
+    async def _start_keeper(self, shape: NodeShape) -> Runtime:
+        runtime = await Runtime.launch(self.paths.node(shape.name), node=shape.name)
+        self._closing.callback(runtime.close)
+        return runtime
+
+    async def _restart_node(self, config: ClusterConfig, shape: NodeShape) -> Runtime:
+        """A node whose keeper died gets a new one, and with it new cables."""
+        runtime = await self._start_keeper(shape)
+        await asyncio.to_thread(self._lay_cables, config, [shape], [runtime])
+        return runtime
+
+    def _lay_cables(
+        self, config: ClusterConfig, shapes: list[NodeShape], runtimes: list[Runtime]
+    ) -> None:
         from engine.network.fabric import Fabric
 
         fabric = Fabric(self.paths, config.cidr)
         fabric.ensure_host()
-        indices = [shape.index for shape in config.nodes]
-        for shape, runtime in zip(config.nodes, runtimes, strict=True):
-            fabric.ensure_node(shape.index, runtime.netns_fd(), indices)
-        return f"bridge {self.paths.bridge}, {config.cidr}"
+        peers = [shape.index for shape in config.nodes]
+        for shape, runtime in zip(shapes, runtimes, strict=True):
+            fabric.ensure_node(shape.index, runtime.netns_fd(), peers)
 
     async def _open_api(self, config: ClusterConfig) -> Client:
         with self._boot.step("store"):
@@ -190,9 +203,9 @@ class Cluster:
             from engine.images.store import ImageStore
             from engine.kubelet.gateway import Gateway
             from engine.kubelet.kubelet import Kubelet
-            from engine.kubelet.published import publish_images
 
             images, hierarchy = ImageStore(self.paths.images), detect()
+            self._closing.callback(images.close)
             kubelets = [
                 Kubelet(
                     client,
@@ -201,13 +214,14 @@ class Cluster:
                     images=images,
                     paths=self.paths.node(shape.name),
                     hierarchy=hierarchy,
+                    relaunch=partial(self._restart_node, config, shape),
                 )
                 for shape, runtime in zip(config.nodes, runtimes, strict=True)
             ]
-            self._api.gateway = Gateway(kubelets)
+            self._api.gateway = gateway = Gateway(kubelets)
             for kubelet in kubelets:
                 self._run(kubelet.run(), kubelet.name)
-            await publish_images(client, images)
+            self._run(gateway.run(), "statistics")
             await asyncio.gather(*(kubelet.ready.wait() for kubelet in kubelets))
             note.detail = f"{len(kubelets)} nodes Ready"
 

@@ -16,7 +16,8 @@ from engine.images.rootfs import remove_rootfs
 from engine.launch import stop
 from engine.network import fabric
 from engine.runtime.cgroup.api import detect
-from engine.runtime.runtime import Runtime, clean_dead_keeper
+from engine.runtime.keepers import clean_dead_keeper
+from engine.runtime.runtime import Runtime
 
 
 def teardown(paths: ClusterPaths, *, purge: bool = False) -> list[str]:

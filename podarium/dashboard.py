@@ -81,11 +81,10 @@ def picture(
             f" give another --cluster, or podarium down --purge first"
         )
     require_root()
+    from podarium.demo.settled import settled
     from tui.endpoint import Endpoint
-    from tui.recording.screenshot import VIEWS, capture, demo_settled
+    from tui.recording.screenshot import NotSettled, capture
 
-    if view not in VIEWS:
-        raise Failure(f"--view {view}: there is {', '.join(VIEWS)}", 2)
     engine = spawn(paths, options)
     try:
         follow_boot(paths, engine)
@@ -96,10 +95,12 @@ def picture(
                 cluster=paths.name,
                 size=(int(columns), int(rows)),
                 view=view,
-                settled=demo_settled,
+                settled=lambda model: settled(model.pods().values()),
                 timeout_s=PICTURE_TIMEOUT_S,
             )
         )
+    except (NotSettled, ValueError, OSError) as error:
+        raise Failure(str(error)) from None
     finally:
         down(paths, purge=True)
     click.echo(f"{file}: {view}, {size}")

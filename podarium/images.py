@@ -30,7 +30,7 @@ def load(home: Path, archive: Path) -> None:
 def images(home: Path) -> None:
     lines = [("REFERENCE", "DIGEST", "LAYERS", "SIZE")]
     for image in _store(home).images():
-        size = sum(layer.unpacked_size for layer in image.layers)
+        size = sum(layer.unpacked_size or layer.size for layer in image.layers)
         digest = str(image.digest).removeprefix("sha256:")[:12]
         lines.append((image.reference, digest, str(len(image.layers)), f"{size / 1e6:.1f} MB"))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
