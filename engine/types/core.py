@@ -1,15 +1,14 @@
-"""The core group, v1: pods and nodes (declared in files of their own) and the kinds around them."""
+"""The core group, v1: its kinds, of which Pod and Node are declared in files of their own."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from engine.types.containers import *  # noqa: F403
 from engine.types.declare import F, IntOrString, Type, always
 from engine.types.meta import Condition, Object
-from engine.types.nodes import *  # noqa: F403
-from engine.types.pods import *  # noqa: F403
-from engine.types.volumes import *  # noqa: F403
+from engine.types.nodes import Node as Node
+from engine.types.pods import LocalObjectReference
+from engine.types.pods import Pod as Pod
 
 
 class NamespaceSpec(Type, kw_only=True):
@@ -125,10 +124,7 @@ class ServiceAccount(Object, kw_only=True):
     api_version: Annotated[str, F("Group and version of the schema.")] = always("v1")
     kind: Annotated[str, F("Name of the schema.")] = always("ServiceAccount")
     secrets: Annotated[list[ObjectReference], F("Its secrets.", 2, merge_key="name")] = []
-    image_pull_secrets: Annotated[
-        list[LocalObjectReference],  # noqa: F405
-        F("Secrets for registries.", 3),
-    ] = []
+    image_pull_secrets: Annotated[list[LocalObjectReference], F("Secrets for registries.", 3)] = []
     automount_service_account_token: Annotated[bool | None, F("Mount the token.", 4)] = None
 
 

@@ -23,7 +23,8 @@ from engine.client.informer import Informer, key_of
 from engine.client.transport import Response, Transport
 from engine.store.store import Store
 from engine.types.apps import Deployment
-from engine.types.core import ConfigMap, Container, Event, Node, Pod
+from engine.types.containers import Container
+from engine.types.core import ConfigMap, Event, Node, Pod
 from engine.types.status import AlreadyExists, Conflict, Gone, Invalid, NotFound, StatusError
 
 

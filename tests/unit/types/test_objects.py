@@ -12,7 +12,8 @@ import yaml
 
 from engine.types import codec, registry, schema
 from engine.types.apps import Deployment
-from engine.types.core import ConfigMap, Container, Event, Namespace, Pod
+from engine.types.containers import Container
+from engine.types.core import ConfigMap, Event, Namespace, Pod
 from engine.types.declare import Type, json_name
 from engine.types.meta import Object, controller_of, owner_reference
 from engine.types.stats import Tick
