@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 from engine.scheduler.event import Change
 from engine.scheduler.node import NodeInfo, TaintKey
 from engine.scheduler.pod import HostPort, PodInfo
+from engine.scheduler.wishes import Neighbours
 
+K = TypeVar("K", bound=Hashable)
 Mask = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -26,6 +29,7 @@ Bytes = NDArray[np.uint8]
 FIRST_ROWS = 8
 COUNTERS_KEPT = 256
 ANY_IP = "0.0.0.0"
+EVERYWHERE = "*"
 
 
 @dataclass(slots=True)
@@ -56,6 +60,7 @@ class Columns:
             self._resource(name)
         self.placed: dict[str, tuple[PodInfo, str]] = {}
         self._on_node: dict[str, dict[str, PodInfo]] = {}
+        self.averse: dict[Neighbours, Ints] = {}
         self._ports: dict[HostPort, Ints] = {}
         self._counters: OrderedDict[tuple[str, Hashable], Counter] = OrderedDict()
         self._scopes: dict[str, dict[tuple[str, Hashable], Counter]] = {}
@@ -124,6 +129,8 @@ class Columns:
                 columns[name] = np.pad(column, (0, extra))
         for port, column in self._ports.items():
             self._ports[port] = np.pad(column, (0, extra))
+        for term, column in self.averse.items():
+            self.averse[term] = np.pad(column, (0, extra))
         for counter in self._counters.values():
             counter.per_node = np.pad(counter.per_node, (0, extra))
         self.version += 1
@@ -167,13 +174,22 @@ class Columns:
         self.scored_cpu[row] += sign * pod.scored_cpu
         self.scored_memory[row] += sign * pod.scored_memory
         for port in pod.host_ports:
-            if port not in self._ports:
-                self._ports[port] = np.zeros(self.rows, np.int64)
-            self._ports[port][row] += sign
-        for scope in (pod.namespace, pod.owner):
+            self._tally(self._ports, port, row, sign)
+        for term in pod.company.far:
+            self._tally(self.averse, term, row, sign)
+        for scope in (pod.namespace, pod.owner, EVERYWHERE):
             for counter in self._scopes.get(scope, {}).values():
-                if counter.matches(pod):
+                if counter.matches(pod) and not pod.ending:
                     counter.per_node[row] += sign
+
+    def _tally(self, columns: dict[K, Ints], key: K, row: int, sign: int) -> None:
+        """Count in a column that exists only while it counts something."""
+        column = columns.get(key)
+        if column is None:
+            column = columns[key] = np.zeros(self.rows, np.int64)
+        column[row] += sign
+        if sign < 0 and not column.any():
+            del columns[key]
 
     def ports_taken(self, port: HostPort) -> Mask:
         """Nodes where a pod holds a host port that excludes this one (0.0.0.0 is every address)."""
@@ -185,7 +201,8 @@ class Columns:
         return taken
 
     def count_pods(self, scope: str, key: Hashable, matches: Callable[[PodInfo], bool]) -> Ints:
-        """Pods per node that match, among those whose namespace or owner uid is `scope`.
+        """Pods per node that match, among those whose namespace or owner uid is `scope` (or
+        EVERYWHERE). Pods that are ending are not counted: they will not be there.
 
         `key` names the predicate: the same scope and key must always mean the same predicate.
         """
@@ -195,7 +212,8 @@ class Columns:
             counter = Counter(scope, matches, np.zeros(self.rows, np.int64))
             for pod, node in self.placed.values():
                 row = self.row_of.get(node)
-                if row is not None and scope in (pod.namespace, pod.owner) and matches(pod):
+                within = scope in (pod.namespace, pod.owner, EVERYWHERE) and not pod.ending
+                if row is not None and within and matches(pod):
                     counter.per_node[row] += 1
             self._counters[name] = counter
             self._scopes.setdefault(scope, {})[name] = counter
@@ -206,6 +224,12 @@ class Columns:
                     del self._scopes[old.scope]
         self._counters.move_to_end(name)
         return counter.per_node
+
+    def per_domain(self, domains: Ints, pods: Ints, counted: Mask) -> Ints:
+        """Pods per domain, over the counted nodes; look it up with `domains` of a node >= 0."""
+        size = int(domains.max(initial=-1)) + 1
+        sums = np.bincount(domains[counted], weights=pods[counted], minlength=max(size, 1))
+        return sums.astype(np.int64)
 
     # -- what nodes declare, cached until a declaration changes --------------------------------
 

@@ -9,20 +9,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from engine.types import selector
+from engine.scheduler.wishes import ANY_COMPANY, Company, Spread
 from engine.types.codec import encode
 from engine.types.containers import Container
-from engine.types.meta import controller_of
+from engine.types.meta import ObjectMeta, controller_of
 from engine.types.pods import (
     NodeSelectorTerm,
     Pod,
     PodSpec,
     PreferredSchedulingTerm,
     Toleration,
-    TopologySpreadConstraint,
 )
 from engine.types.quantity import bytes_, milli
-from engine.types.selector import Requirement, Selector
 
 UNREQUESTED_CPU = 100
 UNREQUESTED_MEMORY = 200 << 20
@@ -36,23 +34,6 @@ class HostPort(NamedTuple):
     ip: str
     protocol: str
     port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A topology spread constraint, ready to be counted."""
-
-    hard: bool
-    topology_key: str
-    max_skew: int
-    min_domains: int
-    honor_affinity: bool
-    honor_taints: bool
-    counted: Selector
-
-    def matches(self, pod: "PodInfo") -> bool:
-        """Whether a pod (of the same namespace) is counted."""
-        return self.counted.matches(pod.labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +57,8 @@ class PodInfo:
     required_affinity: tuple[NodeSelectorTerm, ...] | None
     preferred_affinity: tuple[PreferredSchedulingTerm, ...]
     spread: tuple[Spread, ...]
+    company: Company
+    ending: bool
     signature: bytes
 
     @property
@@ -111,7 +94,9 @@ class PodInfo:
             node_selector=spec.node_selector,
             required_affinity=tuple(required.node_selector_terms) if required else None,
             preferred_affinity=tuple(preferred),
-            spread=tuple(_spread(c, meta.labels) for c in spec.topology_spread_constraints),
+            spread=tuple(Spread.of(c, meta.labels) for c in spec.topology_spread_constraints),
+            company=_company(spec, meta),
+            ending=meta.deletion_timestamp is not None,
             signature=encode((spec.node_selector, affinity, spec.tolerations, spec.node_name)),
         )
 
@@ -171,21 +156,10 @@ def _host_ports(spec: PodSpec) -> Iterable[HostPort]:
                 yield HostPort(port.host_ip or "0.0.0.0", port.protocol or "TCP", held)
 
 
-def _spread(constraint: TopologySpreadConstraint, labels: Mapping[str, str]) -> Spread:
-    counted = selector.of(constraint.label_selector)
-    if constraint.label_selector is not None:
-        own = tuple(
-            Requirement(key, "In", (labels[key],))
-            for key in constraint.match_label_keys
-            if key in labels
-        )
-        counted = Selector(counted.requirements + own)
-    return Spread(
-        hard=constraint.when_unsatisfiable != "ScheduleAnyway",
-        topology_key=constraint.topology_key,
-        max_skew=constraint.max_skew,
-        min_domains=constraint.min_domains or 1,
-        honor_affinity=constraint.node_affinity_policy != "Ignore",
-        honor_taints=constraint.node_taints_policy == "Honor",
-        counted=counted,
+def _company(spec: PodSpec, meta: ObjectMeta) -> Company:
+    affinity = spec.affinity
+    if affinity is None or not (affinity.pod_affinity or affinity.pod_anti_affinity):
+        return ANY_COMPANY
+    return Company.of(
+        affinity.pod_affinity, affinity.pod_anti_affinity, meta.namespace, meta.labels
     )

@@ -219,7 +219,12 @@ class Scheduler:
 
 
 def _wishes_differ(old: Pod, new: Pod) -> bool:
-    return old.spec != new.spec or old.metadata.labels != new.metadata.labels
+    before, after = old.metadata, new.metadata
+    return (
+        old.spec != new.spec
+        or before.labels != after.labels
+        or before.deletion_timestamp != after.deletion_timestamp
+    )
 
 
 def _declarations_differ(old: Node, new: Node) -> bool:

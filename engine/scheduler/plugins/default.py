@@ -3,6 +3,7 @@
 from engine.scheduler.plugins.affinity import NodeAffinity
 from engine.scheduler.plugins.base import Plugin
 from engine.scheduler.plugins.fit import Balance, Fit
+from engine.scheduler.plugins.interpod import InterPodAffinity
 from engine.scheduler.plugins.nodename import NodeName
 from engine.scheduler.plugins.ports import NodePorts
 from engine.scheduler.plugins.spread import TopologySpread
@@ -21,4 +22,5 @@ def default_plugins() -> tuple[Plugin, ...]:
         Fit(),
         Balance(),
         TopologySpread(),
+        InterPodAffinity(),
     )

@@ -5,6 +5,7 @@ constraints is softly spread over the nodes among the pods of its own controller
 """
 
 from collections.abc import Iterator
+from functools import partial
 from math import log
 
 import numpy as np
@@ -15,7 +16,8 @@ from engine.scheduler.event import Change, Event
 from engine.scheduler.plugins.affinity import NodeAffinity
 from engine.scheduler.plugins.base import BEST, Plugin
 from engine.scheduler.plugins.taints import Taints
-from engine.scheduler.pod import PodInfo, Spread
+from engine.scheduler.pod import PodInfo
+from engine.scheduler.wishes import Spread
 
 AFFINITY = NodeAffinity()
 TAINTS = Taints()
@@ -46,11 +48,11 @@ class TopologySpread(Plugin):
         eligible = (domains >= 0) & _counted_nodes(cluster, pod, c)
         if not eligible.any():
             return np.ones(cluster.rows, np.bool_)
-        pods = cluster.count_pods(pod.namespace, c.counted, c.matches)
-        per_domain = _per_domain(domains, pods, eligible)
+        pods = cluster.count_pods(pod.namespace, c.counted, partial(_is_counted, c))
+        per_domain = cluster.per_domain(domains, pods, eligible)
         present = np.unique(domains[eligible])
         lowest = 0 if len(present) < c.min_domains else int(per_domain[present].min())
-        itself = 1 if c.matches(pod) else 0
+        itself = 1 if _is_counted(c, pod) else 0
         within: Mask = per_domain[domains] + itself - lowest <= c.max_skew
         return within
 
@@ -80,8 +82,8 @@ class TopologySpread(Plugin):
             domains = cluster.domains(c.topology_key)
             labelled = (domains >= 0) & cluster.alive
             lacking |= ~labelled
-            pods = cluster.count_pods(pod.namespace, c.counted, c.matches)
-            per_domain = _per_domain(domains, pods, labelled)
+            pods = cluster.count_pods(pod.namespace, c.counted, partial(_is_counted, c))
+            per_domain = cluster.per_domain(domains, pods, labelled)
             # The weight makes a key with many domains count more, where few pods share a domain.
             total += per_domain[domains] * log(len(per_domain) + 2) + (c.max_skew - 1)
         score = np.rint(total).astype(np.int64)
@@ -103,15 +105,12 @@ class TopologySpread(Plugin):
         return super().helps(event, pod)
 
 
+def _is_counted(constraint: Spread, pod: PodInfo) -> bool:
+    return constraint.counted.matches(pod.labels)
+
+
 def _anyone(pod: PodInfo) -> bool:
     return True
-
-
-def _per_domain(domains: Ints, pods: Ints, counted: Mask) -> Ints:
-    size = int(domains.max(initial=-1)) + 1
-    return np.bincount(domains[counted], weights=pods[counted], minlength=max(size, 1)).astype(
-        np.int64
-    )
 
 
 def _counted_nodes(cluster: Columns, pod: PodInfo, c: Spread) -> Mask:
