@@ -1,7 +1,7 @@
 """Apply: make an object what its manifest says, creating it where there is none.
 
-The manifest is laid over the living object as a merge patch (RFC 7386), so that fields set by others,
-such as a Deployment's scale, stay unless the manifest names them.
+The manifest is laid over the living object as a merge patch (RFC 7386), so that fields set by
+others, such as a Deployment's scale, stay unless the manifest names them.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from engine.client.transport import Response, error_of
 
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
+KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
 
 class HttpTransport:
@@ -115,6 +117,7 @@ class HttpTransport:
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
                     raise self._unreachable(error) from error
                 raise error_of(answer.status, body)
+            _keep_alive(answer)
             self._streams.add(answer)
             yield self._chunks(answer)
         finally:
@@ -181,6 +184,18 @@ class HttpTransport:
         cause = getattr(error, "os_error", None) or error
         reason = getattr(cause, "strerror", None) or str(cause)
         return Unreachable(self.endpoint, reason or type(cause).__name__)
+
+
+def _keep_alive(answer: aiohttp.ClientResponse) -> None:
+    """Notice within two minutes that a silent stream's server is gone (tcp(7)): a laptop that
+    slept, a network that went away."""
+    transport = answer.connection.transport if answer.connection is not None else None
+    link = transport.get_extra_info("socket") if transport is not None else None
+    if link is None or link.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEP_ALIVE:
+        link.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _tls(access: Access) -> ssl.SSLContext:

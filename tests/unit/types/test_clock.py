@@ -62,12 +62,26 @@ def test_now_takes_a_clock() -> None:
     assert clock.now_micro(lambda: 1767225600.5) == "2026-01-01T00:00:00.500000Z"
 
 
+def test_nanoseconds_as_container_logs_have_them() -> None:
+    second = clock.parse("2026-01-01T00:00:00Z")
+    assert clock.parse("2026-01-01T00:00:00.123456789Z") == pytest.approx(second + 0.123456)
+
+
 def test_offsets() -> None:
     assert clock.parse("2026-01-01T02:00:00+02:00") == clock.parse("2026-01-01T00:00:00Z")
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z"]
+    "text",
+    [
+        "",
+        "yesterday",
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        "2026-13-01T00:00:00Z",
+        "20260101T000000Z",
+        "2026-W01-1T00:00:00Z",
+    ],
 )
 def test_what_is_no_time_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="RFC 3339") as caught:
