@@ -22,7 +22,7 @@ import msgspec
 from engine.images import archive, stream
 from engine.images.blobs import BlobStore
 from engine.images.catalog import Catalog, ImageRow
-from engine.images.errors import BadImage, BadReference, ImageNotFound
+from engine.images.errors import BadImage, BadLayer, BadReference, ImageNotFound
 from engine.images.layers.dir import DirDriver
 from engine.images.layers.pool import LayerPool
 from engine.images.reference import Reference
@@ -160,7 +160,11 @@ class ImageStore:
         with self.busy():
             for layer, chain_id in zip(image.layers, chain_ids(diff_ids), strict=True):
                 plain = partial(self._unpacked, layer)
-                path = self.layers.prepare(layer.diff_id, chain_id, lowerdirs, plain)
+                try:
+                    path = self.layers.prepare(layer.diff_id, chain_id, lowerdirs, plain)
+                except (BadImage, BadLayer) as error:
+                    where = f"{image.reference}: layer {layer.digest}"
+                    raise type(error)(f"{where}: {error}") from error
                 facts = self.layers.facts(layer.diff_id, chain_id)
                 below = [] if facts and facts.opaque else lowerdirs
                 lowerdirs = [path / "fs", *below]
@@ -192,10 +196,8 @@ class ImageStore:
     def _unpacked(self, layer: Layer) -> Iterator[bytes]:
         descriptor = self.blobs.open(layer.digest)
         try:
-            blob = stream.verified(
-                stream.read(descriptor), layer.digest, layer.size, f"layer {layer.digest}"
-            )
-            plain = stream.inflated(blob, f"layer {layer.digest}")
+            blob = stream.verified(stream.read(descriptor), layer.digest, layer.size, "blob")
+            plain = stream.inflated(blob, "blob")
             yield from stream.verified_diff(plain, layer.diff_id)
         finally:
             os.close(descriptor)
