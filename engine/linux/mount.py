@@ -111,22 +111,26 @@ def fsopen(fstype: bytes) -> int:
 
 def fsconfig_set_string(fd: int, key: bytes, value: bytes) -> None:
     """fsconfig(2), FSCONFIG_SET_STRING. A value holds at most 255 bytes."""
-    about = key + b"=" + value
-    syscall("fsconfig", fd, _FSCONFIG_SET_STRING, string(key), string(value), 0, about=about)
+    _fsconfig(fd, _FSCONFIG_SET_STRING, string(key), string(value), key + b"=" + value)
 
 
 def fsconfig_set_flag(fd: int, key: bytes) -> None:
     """fsconfig(2), FSCONFIG_SET_FLAG."""
-    syscall("fsconfig", fd, _FSCONFIG_SET_FLAG, string(key), None, 0, about=key)
+    _fsconfig(fd, _FSCONFIG_SET_FLAG, string(key), None, key)
 
 
 def fsconfig_create(fd: int) -> None:
-    """fsconfig(2), FSCONFIG_CMD_CREATE. An error holds what the filesystem said, if anything."""
+    """fsconfig(2), FSCONFIG_CMD_CREATE."""
+    _fsconfig(fd, _FSCONFIG_CMD_CREATE, None, None, b"fsconfig create")
+
+
+def _fsconfig(fd: int, command: int, key: bytes | None, value: bytes | None, about: bytes) -> None:
+    """The text of an error is what the filesystem itself said, if it said anything."""
     try:
-        syscall("fsconfig", fd, _FSCONFIG_CMD_CREATE, None, None, 0, about="fsconfig create")
+        syscall("fsconfig", fd, command, key, value, 0, about=about)
     except OSError as error:
         said = b"; ".join(_messages(fd)).decode(errors="replace")
-        raise OSError(error.errno, said or error.strerror, error.filename) from None
+        raise OSError(error.errno, said or error.strerror, about) from None
 
 
 def _messages(fd: int) -> list[bytes]:

@@ -1,6 +1,7 @@
 """Namespaces: clone3(2), unshare(2), setns(2)."""
 
 import ctypes
+import os
 import signal
 
 from engine.linux.call import check, libc
@@ -64,14 +65,15 @@ def clone3(flags: CLONE | int, *, cgroup: int | None = None) -> tuple[int, int]:
         return 0, -1
     error = ctypes.get_errno()
     _after_fork_parent()
-    ctypes.set_errno(error)
-    check(pid, f"clone3 {CLONE(flags)!s}")
+    if pid < 0:
+        raise OSError(error, os.strerror(error), f"clone3 {_names(flags)}")
     return pid, pidfd.value
 
 
 def unshare(flags: CLONE | int) -> None:
     """unshare(2)."""
-    check(_unshare(flags), f"unshare {CLONE(flags)!s}")
+    if _unshare(flags) < 0:
+        check(-1, f"unshare {_names(flags)}")
 
 
 def setns(fd: int, flags: CLONE | int) -> None:
@@ -79,4 +81,10 @@ def setns(fd: int, flags: CLONE | int) -> None:
 
     Network, UTS and IPC namespaces belong to the calling thread alone.
     """
-    check(_setns(fd, flags), f"setns {CLONE(flags)!s}")
+    if _setns(fd, flags) < 0:
+        check(-1, f"setns {_names(flags)}")
+
+
+def _names(flags: int) -> str:
+    """As "NEWNS|NEWPID"."""
+    return CLONE(flags).name or str(int(flags))
