@@ -233,6 +233,7 @@ def test_min_domains_counts_missing_ones_as_empty(lab) -> None:
 def test_pods_that_are_ending_are_not_counted(lab) -> None:
     zones(lab)
     labels = {"app": "x"}
+    assert lab.feasible(spread(), labels=labels) == {"a1", "a2", "b1"}
     lab.place("a1", labels=labels, deletionTimestamp="2026-01-01T00:00:00Z")
     assert lab.feasible(spread(), labels=labels) == {"a1", "a2", "b1"}
 
