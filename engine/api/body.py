@@ -1,4 +1,4 @@
-"""From a request's bytes to an object: JSON or YAML, of the right kind, with no field unknown."""
+"""From a request's bytes to an object: JSON, YAML or protobuf, of the right kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from engine.types.registry import Resource
 from engine.types.status import BadRequest, UnsupportedMediaType
 
 YAML = "application/yaml"
-ACCEPTED = (JSON, YAML)
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+ACCEPTED = (JSON, YAML, PROTOBUF)
 FIELD_VALIDATION = ("Ignore", "Strict", "Warn")
 
 
@@ -27,6 +28,10 @@ def parse(request: Request) -> dict[str, Any]:
     kind = media_type(request)
     if kind not in ACCEPTED:
         raise UnsupportedMediaType(ACCEPTED)
+    if kind == PROTOBUF:
+        from engine.api import protobuf
+
+        return protobuf.parse(request.body)
     if kind == YAML:
         return parse_yaml(request.body)
     return parse_json(request.body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.api import body
+from engine.api.actions import BINDING, EVICTION, SCALE, Eviction
 from engine.api.deletion import delete_options
 from engine.api.nodes import Nodes
 from engine.api.request import Request, Response
@@ -19,7 +20,6 @@ from engine.types.clock import Clock
 from engine.types.core import Binding, Pod
 from engine.types.meta import Object, ObjectMeta
 from engine.types.pods import PodCondition
-from engine.types.registry import Resource
 from engine.types.status import (
     BadRequest,
     Conflict,
@@ -31,8 +31,6 @@ from engine.types.status import (
     required,
 )
 
-SCALE = Resource("v1", "Scale", "scales", Scale, group="autoscaling")
-BINDING = Resource("v1", "Binding", "bindings", Binding)
 SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
@@ -155,8 +153,10 @@ class Subresources:
 
     async def _evict(self, route: Route, request: Request) -> Response:
         """Eviction is deletion; nothing here can forbid it."""
-        data = body.parse(request)
-        options = delete_options(dict(data.get("deleteOptions") or {}), request)
+        eviction = body.object_of(body.parse(request), EVICTION, request)
+        assert isinstance(eviction, Eviction)
+        wished = eviction.delete_options
+        options = delete_options({} if wished is None else codec.to_dict(wished), request)
         await self._writer.delete(route.resource, route.namespace, route.name, options)
         return Response.of(SUCCESS, 201)
 
