@@ -135,6 +135,7 @@ def _rootfs(
         {"kind": "init", "path": str(init), "createdBy": "mount points of the runtime"},
     ]
     known = list(reversed(image.layers)) if image is not None else []
+    own = image.reference if image is not None else ""
     for number, path in enumerate(lowers):
         layer: dict[str, Any] = {"kind": "image", "path": str(path)}
         if len(known) == len(lowers):
@@ -145,9 +146,7 @@ def _rootfs(
                 "createdBy": facts.created_by,
                 "size": facts.unpacked_size,
                 "entries": facts.entries,
-                "sharedWith": [
-                    r for r in sharing.get(str(facts.diff_id), []) if r != image_name(image)
-                ],
+                "sharedWith": [each for each in sharing.get(str(facts.diff_id), []) if each != own],
             }
         layers.append(layer)
     return {
@@ -155,7 +154,3 @@ def _rootfs(
         "changes": [asdict(change) for change in changed.changes],
         "changedBytes": changed.size,
     }
-
-
-def image_name(image: Image | None) -> str:
-    return image.reference if image is not None else ""

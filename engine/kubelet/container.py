@@ -5,7 +5,7 @@ leaves them to it. What we cannot do is refused with a reason, never ignored.
 """
 
 import posixpath
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from engine.kubelet import qos
 from engine.kubelet.accounts import Accounts, identify
 from engine.kubelet.downward import ConfigError
 from engine.kubelet.environment import expand
+from engine.kubelet.subpath import parts_of
 from engine.kubelet.volumes import Mountable
 from engine.linux.flags import cap_number
 from engine.runtime import capabilities
@@ -44,11 +45,7 @@ class ImageConfig(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a container gets from its pod and node. Memory in bytes.
-
-    `below` turns a volume and a subPath into what is mounted. Whoever starts containers gives one
-    that no symlink in the volume can lead astray.
-    """
+    """What a container gets from its pod and node. Memory in bytes."""
 
     hostname: str
     environment: Mapping[str, str]
@@ -56,7 +53,6 @@ class Surroundings:
     volumes: Mapping[str, Mountable] = field(default_factory=dict)
     accounts: Accounts = field(default_factory=Accounts)
     termination_log: Path | None = None
-    below: Callable[[Path, str], str] = lambda volume, path: str(volume / path)
 
 
 def container_spec(
@@ -187,6 +183,15 @@ def _mount(mount: VolumeMount, volume: Mountable, around: Surroundings) -> Mount
         raise ConfigError(f"mountPropagation {mount.mount_propagation} is not supported")
     access = "ro" if mount.read_only or volume.read_only else "rw"
     destination = posixpath.join("/", mount.mount_path)
-    below = expand(mount.sub_path_expr, around.environment) or mount.sub_path
-    source = around.below(volume.source, below) if below else str(volume.source)
-    return Mount(destination=destination, type="bind", source=source, options=("rbind", access))
+    return Mount(
+        destination=destination,
+        type="bind",
+        source=str(volume.source),
+        below="/".join(parts_of(sub_path(mount, around.environment))),
+        options=("rbind", access),
+    )
+
+
+def sub_path(mount: VolumeMount, variables: Mapping[str, str]) -> str:
+    """The part of the volume that is mounted; empty for all of it."""
+    return expand(mount.sub_path_expr, variables) or mount.sub_path

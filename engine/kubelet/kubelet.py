@@ -219,6 +219,11 @@ class Kubelet:
 
     # What others ask
 
+    @property
+    def pods(self) -> list[str]:
+        """The uids of the pods that have something on the node."""
+        return list(self._workers)
+
     def worker(self, uid: str) -> PodWorker | None:
         """The worker of a pod of this node."""
         return self._workers.get(uid)

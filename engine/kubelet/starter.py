@@ -7,7 +7,6 @@ wrong in our own.
 import asyncio
 import secrets
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,12 +17,12 @@ from engine.images.rootfs import Rootfs, create_rootfs, remove_rootfs
 from engine.images.types import Image
 from engine.kubelet import etc, qos
 from engine.kubelet.accounts import Accounts
-from engine.kubelet.container import Surroundings, container_spec
+from engine.kubelet.container import Surroundings, container_spec, sub_path
 from engine.kubelet.downward import ConfigError
 from engine.kubelet.environment import References, environment
 from engine.kubelet.folders import PodFolders
 from engine.kubelet.node import CLUSTER_DOMAIN, LocalNode
-from engine.kubelet.subpath import descriptor_of
+from engine.kubelet.subpath import ensure
 from engine.kubelet.volumes import Mountable
 from engine.runtime.plan import Target, compile
 from engine.runtime.runtime import ContainerConfig, ContainerState, StartError
@@ -105,43 +104,46 @@ async def start(
         )
     except ConfigError as error:
         raise NotStarted("CreateContainerConfigError", str(error)) from error
-    with ExitStack() as held:
-        try:
-            rootfs, accounts = await asyncio.to_thread(
-                _lay_out, node, ground, container, attempt, lowerdirs
-            )
-            around = Surroundings(
-                hostname=etc.hostname(ground.pod),
-                environment=variables,
-                node_memory=node.config.memory,
-                volumes=ground.volumes,
-                accounts=accounts,
-                termination_log=ground.folders.words(container.name, attempt),
-                below=lambda volume, path: descriptor_of(volume, path, held),
-            )
-            spec = container_spec(ground.pod, container, image.config, around)
-            plan = compile(spec, _target(node, ground, container, rootfs))
-        except ConfigError as error:
-            raise NotStarted("CreateContainerConfigError", str(error)) from error
-        except (OSError, ImageError, ValueError) as error:
-            raise NotStarted("CreateContainerError", str(error)) from error
-        config = ContainerConfig(
-            id=plan.container_id,
-            sandbox=ground.pod.metadata.uid,
-            labels=labels(ground.pod, container.name, attempt),
-            plan=plan,
-            log_path=ground.folders.log(container.name, attempt),
+    try:
+        rootfs, accounts = await asyncio.to_thread(
+            _lay_out, node, ground, container, attempt, lowerdirs, variables
         )
-        try:
-            return await node.runtime.start(config)
-        except StartError as error:
-            raise NotStarted("RunContainerError", str(error)) from error
-        except OSError as error:
-            raise NotStarted("CreateContainerError", str(error)) from error
+        around = Surroundings(
+            hostname=etc.hostname(ground.pod),
+            environment=variables,
+            node_memory=node.config.memory,
+            volumes=ground.volumes,
+            accounts=accounts,
+            termination_log=ground.folders.words(container.name, attempt),
+        )
+        spec = container_spec(ground.pod, container, image.config, around)
+        plan = compile(spec, _target(node, ground, container, rootfs))
+    except ConfigError as error:
+        raise NotStarted("CreateContainerConfigError", str(error)) from error
+    except (OSError, ImageError, ValueError) as error:
+        raise NotStarted("CreateContainerError", str(error)) from error
+    config = ContainerConfig(
+        id=plan.container_id,
+        sandbox=ground.pod.metadata.uid,
+        labels=labels(ground.pod, container.name, attempt),
+        plan=plan,
+        log_path=ground.folders.log(container.name, attempt),
+    )
+    try:
+        return await node.runtime.start(config)
+    except StartError as error:
+        raise NotStarted("RunContainerError", str(error)) from error
+    except OSError as error:
+        raise NotStarted("CreateContainerError", str(error)) from error
 
 
 def _lay_out(
-    node: LocalNode, ground: PodGround, container: Container, attempt: int, lowerdirs: list[Path]
+    node: LocalNode,
+    ground: PodGround,
+    container: Container,
+    attempt: int,
+    lowerdirs: list[Path],
+    variables: Mapping[str, str],
 ) -> tuple[Rootfs, Accounts]:
     """The container's folders. Those of the life before go; its log stays."""
     folders, pod = ground.folders, ground.pod
@@ -159,6 +161,10 @@ def _lay_out(
         hosts=etc.hosts(pod, ground.ip, CLUSTER_DOMAIN),
         resolv=etc.resolv_conf(pod, node.resolv_conf(), CLUSTER_DOMAIN),
     )
+    for mount in container.volume_mounts:
+        below, volume = sub_path(mount, variables), ground.volumes.get(mount.name)
+        if below and volume is not None and not volume.read_only:
+            ensure(volume.source, below)
     words = folders.words(container.name, attempt)
     words.touch()
     words.chmod(0o666)

@@ -86,10 +86,11 @@ class Facts:
 def pod_status(pod: Pod, facts: Facts, before: Sequence[PodCondition], now: float) -> PodStatus:
     """The whole status. `before` are the conditions last reported, whose times stay while they
     hold; conditions of others, such as readiness gates, are the pod's."""
-    init = [_status(c, facts, initial=True) for c in pod.spec.init_containers]
-    pending = initializing(pod, facts.records)
-    apps = [_status(c, facts, initial=not pending) for c in pod.spec.containers]
     phase = "Failed" if facts.failure and _all_ended(facts) else pod_phase(pod, facts)
+    final = facts.terminal or phase in TERMINAL
+    init = [_status(c, facts, final, "ContainerCreating") for c in pod.spec.init_containers]
+    first = "PodInitializing" if initializing(pod, facts.records) else "ContainerCreating"
+    apps = [_status(c, facts, final, first) for c in pod.spec.containers]
     reason, message = facts.failure or ("", "")
     status = PodStatus(
         phase=phase,
@@ -110,7 +111,8 @@ def pod_status(pod: Pod, facts: Facts, before: Sequence[PodCondition], now: floa
     return status
 
 
-def _status(container: Container, facts: Facts, *, initial: bool) -> ContainerStatus:
+def _status(container: Container, facts: Facts, final: bool, first: str) -> ContainerStatus:
+    """`final`: nothing will be started again; `first`: what one waits for that was never tried."""
     record = facts.records.get(container.name) or Record()
     life = record.life
     status = ContainerStatus(
@@ -127,7 +129,7 @@ def _status(container: Container, facts: Facts, *, initial: bool) -> ContainerSt
     if life is not None and life.running:
         started = None if life.started_at is None else clock.format(life.started_at)
         status.state = ContainerState(running=ContainerStateRunning(started_at=started))
-    elif record.waiting is not None:
+    elif record.waiting is not None and not (final and life is not None):
         reason, message = record.waiting
         status.state = ContainerState(waiting=ContainerStateWaiting(reason=reason, message=message))
         if life is not None:
@@ -135,8 +137,7 @@ def _status(container: Container, facts: Facts, *, initial: bool) -> ContainerSt
     elif life is not None:
         status.state = ContainerState(terminated=terminated(life))
     else:
-        reason = "ContainerCreating" if initial else "PodInitializing"
-        status.state = ContainerState(waiting=ContainerStateWaiting(reason=reason))
+        status.state = ContainerState(waiting=ContainerStateWaiting(reason=first))
     return status
 
 

@@ -1,0 +1,278 @@
+"""A pod's life on a real node."""
+
+import os
+from pathlib import Path
+
+from engine.types.pods import Pod
+from tests.real.kubelet.conftest import IMAGE, NOTHING, Cluster
+
+OBEDIENT = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 1000 & wait $!; done"
+
+
+def main(pod: Pod):
+    """The status of the container `main`; None before there is one."""
+    return next((s for s in pod.status.container_statuses if s.name == "main"), None)
+
+
+def waits_for(reason: str):
+    def holds(pod: Pod) -> bool:
+        waiting = main(pod).state.waiting if main(pod) else None
+        return waiting is not None and waiting.reason == reason
+
+    return holds
+
+
+def running(pod: Pod) -> bool:
+    return pod.status.phase == "Running"
+
+
+def condition(pod: Pod, kind: str) -> str:
+    return next((c.status for c in pod.status.conditions if c.type == kind), "")
+
+
+async def test_a_pod_runs_and_leaves_nothing(cluster: Cluster) -> None:
+    await cluster.run("p", {"command": ["sh", "-c", "echo hello; exec sleep 1000"]})
+    pod = await cluster.until("p", running)
+    status = main(pod)
+    assert pod.status.pod_ip.startswith("10.99.1.")
+    assert (status.ready, status.started, status.restart_count) == (True, True, 0)
+    assert status.container_id.startswith("podarium://")
+    assert status.image_id.startswith("sha256:")
+    assert [c.status for c in pod.status.conditions] == ["True"] * 5
+    assert cluster.cgroups() == [b"pod" + pod.metadata.uid.encode()]
+    assert await cluster.log("p") == "hello"
+    assert await cluster.events("p") == ["Pulled", "Created", "Started"]
+    await cluster.delete("p", grace=0)
+    assert await cluster.settled() == NOTHING
+
+
+async def test_readiness_is_asked_over_http(cluster: Cluster) -> None:
+    server = "import http.server as h; h.HTTPServer(('', 8000), h.SimpleHTTPRequestHandler)"
+    await cluster.run(
+        "web",
+        {
+            "command": ["python3", "-c", f"{server}.serve_forever()"],
+            "ports": [{"name": "http", "containerPort": 8000}],
+            "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 5},
+        },
+    )
+    pod = await cluster.until("web", lambda p: condition(p, "Ready") == "True")
+    assert running(pod)
+    await cluster.delete("web", grace=0)
+
+
+async def test_a_failing_liveness_probe_restarts(cluster: Cluster) -> None:
+    probe = {"exec": {"command": ["test", "!", "-e", "/sick"]}, "periodSeconds": 1}
+    await cluster.run(
+        "ill",
+        {
+            "command": ["sh", "-c", f"touch /sick; {OBEDIENT}"],
+            "livenessProbe": {**probe, "failureThreshold": 1},
+        },
+    )
+    pod = await cluster.until("ill", lambda p: main(p) and main(p).restart_count == 1)
+    assert main(pod).last_state.terminated.exit_code == 0
+    assert {"Unhealthy", "Killing"} <= set(await cluster.events("ill"))
+    await cluster.delete("ill", grace=0)
+
+
+async def test_a_crash_loop_is_slowed(cluster: Cluster) -> None:
+    await cluster.run("crash", {"command": ["sh", "-c", "echo life; exit 3"]})
+    pod = await cluster.until("crash", waits_for("CrashLoopBackOff"))
+    status = main(pod)
+    assert status.restart_count == 1
+    assert status.last_state.terminated.exit_code == 3
+    assert status.last_state.terminated.reason == "Error"
+    assert status.state.waiting.message == (
+        f"back-off 10s restarting failed container=main pod=crash_default({pod.metadata.uid})"
+    )
+    assert pod.status.phase == "Running"
+    assert condition(pod, "Ready") == "False"
+    assert "BackOff" in await cluster.events("crash")
+    assert await cluster.log("crash", previous=True) == "life"
+    await cluster.delete("crash")
+
+
+async def test_the_reason_of_an_oom_kill(cluster: Cluster) -> None:
+    grow = "data = []\nwhile True: data.append(bytearray(1 << 20))"
+    await cluster.run(
+        "oom",
+        {"command": ["python3", "-c", grow], "resources": {"limits": {"memory": "32Mi"}}},
+        restartPolicy="Never",
+    )
+    pod = await cluster.until("oom", lambda p: p.status.phase == "Failed")
+    ended = main(pod).state.terminated
+    assert (ended.reason, ended.exit_code) == ("OOMKilled", 137)
+    await cluster.delete("oom")
+
+
+async def test_init_containers_run_in_order_and_the_pod_completes(cluster: Cluster) -> None:
+    share = [{"name": "shared", "mountPath": "/shared"}]
+    step = "cat /shared/log; echo {} >> /shared/log"
+    init = [
+        {
+            "name": name,
+            "image": IMAGE,
+            "command": ["sh", "-c", step.format(name)],
+            "volumeMounts": share,
+        }
+        for name in ("one", "two")
+    ]
+    await cluster.run(
+        "steps",
+        {"command": ["cat", "/shared/log"], "volumeMounts": share},
+        initContainers=init,
+        restartPolicy="Never",
+        volumes=[{"name": "shared", "emptyDir": {}}],
+    )
+    pod = await cluster.until("steps", lambda p: p.status.phase == "Succeeded")
+    assert await cluster.log("steps") == "one\ntwo"
+    assert await cluster.log("steps", "two") == "one"
+    assert main(pod).state.terminated.reason == "Completed"
+    assert condition(pod, "Initialized") == "True"
+    assert cluster.cgroups() == []
+    await cluster.delete("steps")
+    assert await cluster.settled() == NOTHING
+
+
+async def test_a_failed_init_container_fails_the_pod(cluster: Cluster) -> None:
+    init = {"name": "one", "image": IMAGE, "command": ["false"]}
+    await cluster.run("no", {"command": ["true"]}, initContainers=[init], restartPolicy="Never")
+    pod = await cluster.until("no", lambda p: p.status.phase == "Failed")
+    assert main(pod).state.waiting.reason == "PodInitializing"
+    await cluster.delete("no")
+
+
+async def test_a_sidecar_starts_first_and_ends_last(cluster: Cluster) -> None:
+    sidecar = {
+        "name": "side",
+        "image": IMAGE,
+        "restartPolicy": "Always",
+        "command": ["sh", "-c", OBEDIENT],
+    }
+    await cluster.run("job", {"command": ["true"]}, initContainers=[sidecar], restartPolicy="Never")
+    pod = await cluster.until("job", lambda p: p.status.phase == "Succeeded")
+    assert pod.status.init_container_statuses[0].state.terminated.exit_code == 0
+    await cluster.delete("job")
+
+
+async def test_termination_is_graceful(cluster: Cluster) -> None:
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo hook > /proc/1/fd/1"]}}}
+    await cluster.run("calm", {"command": ["sh", "-c", OBEDIENT], "lifecycle": hook})
+    await cluster.until("calm", running)
+    following = cluster.follow("calm")
+    assert await anext(following) == b"up"
+    await cluster.delete("calm", grace=30)
+    assert [line async for line in following] == [b"hook", b"bye"]
+
+
+async def test_one_that_ignores_sigterm_is_killed(cluster: Cluster) -> None:
+    await cluster.run("deaf", {"command": ["sh", "-c", "trap '' TERM; echo up; sleep 1000"]})
+    await cluster.until("deaf", running)
+    await cluster.delete("deaf", grace=1)
+    assert await cluster.settled() == NOTHING
+
+
+async def test_a_deadline_fails_the_pod(cluster: Cluster) -> None:
+    await cluster.run(
+        "late",
+        {"command": ["sleep", "1000"]},
+        activeDeadlineSeconds=1,
+        terminationGracePeriodSeconds=0,
+    )
+    pod = await cluster.until("late", lambda p: p.status.phase == "Failed")
+    assert pod.status.reason == "DeadlineExceeded"
+    await cluster.delete("late")
+
+
+async def test_a_missing_image_is_waited_for(cluster: Cluster) -> None:
+    await cluster.run("none", {"command": ["true"], "image": "no/such:1"})
+    pod = await cluster.until("none", waits_for("ErrImagePull"))
+    assert "is not in the store" in main(pod).state.waiting.message
+    await cluster.until("none", waits_for("ImagePullBackOff"))
+    assert pod.status.phase == "Pending"
+    await cluster.delete("none")
+
+
+async def test_a_command_that_is_not_there(cluster: Cluster) -> None:
+    await cluster.run("typo", {"command": ["pyton3"]}, restartPolicy="Never")
+    pod = await cluster.until("typo", lambda p: p.status.phase == "Failed")
+    ended = main(pod).state.terminated
+    assert (ended.reason, ended.exit_code) == ("StartError", 128)
+    assert "pyton3" in ended.message
+    await cluster.delete("typo")
+    assert await cluster.settled() == NOTHING
+
+
+async def test_last_words_are_kept(cluster: Cluster) -> None:
+    await cluster.run(
+        "words",
+        {"command": ["sh", "-c", "echo because > /dev/termination-log; exit 1"]},
+        {
+            "name": "other",
+            "command": ["sh", "-c", "echo from the log; exit 2"],
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+        },
+        restartPolicy="Never",
+    )
+    pod = await cluster.until("words", lambda p: p.status.phase == "Failed")
+    messages = {s.name: s.state.terminated.message for s in pod.status.container_statuses}
+    assert messages == {"main": "because\n", "other": "from the log\n"}
+    await cluster.delete("words")
+
+
+async def test_a_new_engine_adopts_what_runs(cluster: Cluster) -> None:
+    await cluster.run("stays", {"command": ["sh", "-c", OBEDIENT]})
+    await cluster.run(
+        "ends", {"command": ["sh", "-c", "read x < /gate; exit 7"]}, restartPolicy="Never"
+    )
+    before = await cluster.until("stays", running)
+    await cluster.until("ends", lambda p: p.status.phase in ("Running", "Failed"))
+    pids = {state.id: state.pid for state in await cluster.runtime.containers()}
+    await cluster.restart_kubelet()
+    assert {s.id: s.pid for s in await cluster.runtime.containers() if s.running}.items() <= (
+        pids.items()
+    )
+    pod = await cluster.until("stays", running)
+    assert main(pod).container_id == main(before).container_id
+    assert main(pod).restart_count == 0
+    ended = main(await cluster.until("ends", lambda p: p.status.phase == "Failed"))
+    assert ended.state.terminated.exit_code != 0
+    await cluster.delete("stays")
+    await cluster.delete("ends")
+    assert await cluster.settled() == NOTHING
+
+
+async def test_a_new_engine_removes_what_nobody_knows(cluster: Cluster) -> None:
+    await cluster.run("orphan", {"command": ["sleep", "1000"]})
+    await cluster.until("orphan", running)
+    await cluster.stop_kubelet()
+    await cluster.client.delete(Pod, "orphan", "default", grace_period=0)
+    await cluster.restart_kubelet(stopped=True)
+    assert await cluster.settled() == NOTHING
+
+
+async def test_a_dead_keeper_is_replaced(cluster: Cluster) -> None:
+    await cluster.run("again", {"command": ["sh", "-c", OBEDIENT]})
+    await cluster.until("again", running)
+    os.kill(cluster.runtime.keeper_pid, 9)
+    pod = await cluster.until(
+        "again", lambda p: main(p).restart_count == 1 and running(p) and main(p).state.running
+    )
+    assert main(pod).last_state.terminated.reason == "ContainerStatusUnknown"
+    await cluster.delete("again", grace=0)
+    assert await cluster.settled() == NOTHING
+
+
+async def test_only_the_last_two_logs_are_kept(cluster: Cluster, tmp_path: Path) -> None:
+    gate = [{"name": "gate", "mountPath": "/gate"}]
+    await cluster.run(
+        "many",
+        {"command": ["sh", "-c", "echo $(date +%s%N)"], "volumeMounts": gate},
+        volumes=[{"name": "gate", "hostPath": {"path": str(tmp_path)}}],
+    )
+    cluster.kubelet.node.crashes._maximum_s = 0.0
+    cluster.kubelet.node.crashes._initial_s = 0.0
+    pod = await cluster.until("many", lambda p: main(p) and main(p).restart_count >= 4)
+    await cluster.delete("many")
+    del pod
