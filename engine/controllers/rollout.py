@@ -114,23 +114,19 @@ def roll(deployment: Deployment, sets: Family) -> list[Resize]:
 def _shrink_old(bounds: Limits, new: ReplicaSet, old: Sequence[ReplicaSet]) -> list[Resize]:
     sizes = {rs.metadata.name: size(rs) for rs in old}
     missing = max(size(new) - new.status.available_replicas, 0)
-    spare = total(old) + size(new) - bounds.least_available - missing
-    if spare <= 0:
-        return []
-    # Old pods that do not work can go at once: they add nothing to what is available.
-    for rs in old:
-        unhealthy = max(size(rs) - rs.status.available_replicas, 0)
-        given_up = min(spare, unhealthy)
-        sizes[rs.metadata.name] -= given_up
-        spare -= given_up
-    # A status may still count pods that an earlier step gave up, so it counts up to the size only.
-    available = sum(min(rs.status.available_replicas, size(rs)) for rs in (*old, new))
-    surplus = min(max(available - bounds.least_available, 0), spare)
-    for rs in old:
-        given_up = min(surplus, sizes[rs.metadata.name])
-        sizes[rs.metadata.name] -= given_up
-        surplus -= given_up
+    spare = total(old) + size(new) - missing - bounds.least_available
+    # Old pods that do not work go first: they add nothing to what is available. Once they are gone
+    # all old pods work, so what is still spare is the number of working pods beyond the least.
+    for given_up in (_unhealthy, size):
+        for rs in old:
+            fewer = max(min(spare, given_up(rs), sizes[rs.metadata.name]), 0)
+            sizes[rs.metadata.name] -= fewer
+            spare -= fewer
     return [Resize(rs, n) for rs in old if (n := sizes[rs.metadata.name]) != size(rs)]
+
+
+def _unhealthy(rs: ReplicaSet) -> int:
+    return max(size(rs) - rs.status.available_replicas, 0)
 
 
 def recreate(deployment: Deployment, sets: Family, *, old_pods_live: bool) -> list[Resize]:
