@@ -39,7 +39,7 @@ class Elf:
         with open(path, "rb") as file:
             try:
                 return cls._parse(file.fileno())
-            except (struct.error, IndexError, ValueError) as error:
+            except (struct.error, IndexError, ValueError, OverflowError) as error:
                 raise NotElf(f"{path}: damaged ELF headers ({error})") from None
 
     @classmethod
@@ -50,6 +50,8 @@ class Elf:
         wide, order = ident[4] == 2, "<" if ident[5] == 1 else ">"
         header = struct.unpack_from(order + ("HHIQQQIHHH" if wide else "HHIIIIIHHH"), ident, 16)
         offset, entry_size, count = header[4], header[8], header[9]
+        if entry_size != (56 if wide else 32):
+            raise NotElf(f"program headers of {entry_size} bytes")
         table = os.pread(fd, entry_size * count, offset)
         segments = [_segment(table, n * entry_size, wide, order) for n in range(count)]
         machine = (ident[4], header[1])

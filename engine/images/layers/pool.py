@@ -5,9 +5,10 @@
     layers/<key>/init/       the init layers of stacks whose top this is (see rootfs.py)
     layers/<key>/uses/       links to the containers that stand on it
 
-A layer appears by rename, complete and on the disk. It goes only when no image needs it and every
-link in `uses` leads nowhere, so a container that outlives its image keeps its files; a container
-that is gone without a word holds nothing.
+A layer appears by rename, complete. That its thousands of files are on the disk, too, is not waited
+for: after the machine has been started anew, a layer is unpacked again from its blob, which is. It
+goes only when no image needs it and every link in `uses` leads nowhere, so a container that
+outlives its image keeps its files; a container that is gone without a word holds nothing.
 """
 
 import fcntl
@@ -19,20 +20,22 @@ import msgspec
 
 from engine.images.erase import erase_path
 from engine.images.layers.base import LayerDriver
-from engine.images.staging import locked, staging, sync_folder
+from engine.images.staging import locked, staging
 from engine.images.tar import Limits
 from engine.images.types import Digest
-from engine.linux.call import syscall
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """layer.json: a layer, and what was found out about it (see Unpacked)."""
+    """layer.json: what was found out about a layer (see Unpacked), and in which boot."""
 
     diff_id: str
     entries: int
     size: int
     dependent: bool
     opaque: bool
+    boot: str
 
 
 class LayerPool:
@@ -45,6 +48,7 @@ class LayerPool:
         self._driver = driver
         self._limits = limits
         self._facts: dict[str, Facts] = {}
+        self.boot = _BOOT_ID.read_text().strip()
 
     def find(self, diff_id: Digest, chain_id: Digest) -> Path | None:
         """The ready layer's folder, for this place in a stack."""
@@ -85,12 +89,19 @@ class LayerPool:
             for name in ("", "fs", "init", "uses"):
                 (layer / name).mkdir(mode=0o700)
             done = self._driver.write(chunks, layer / "fs", below, self._limits)
-            facts = Facts(str(diff_id), done.entries, done.size, done.dependent, done.opaque)
+            facts = Facts(
+                diff_id=str(diff_id),
+                entries=done.entries,
+                size=done.size,
+                dependent=done.dependent,
+                opaque=done.opaque,
+                boot=self.boot,
+            )
             (layer / "layer.json").write_bytes(msgspec.json.encode(facts))
-            _sync_filesystem(layer)
             target = self._folder / (chain_id if done.dependent else diff_id).hex
+            if target.exists():  # of an earlier boot
+                target.rename(folder / "stale")
             layer.rename(target)
-            sync_folder(self._folder)
         return target
 
     def all(self) -> list[str]:
@@ -115,22 +126,16 @@ class LayerPool:
         return facts.size if facts else 0
 
     def _read(self, key: str) -> Facts | None:
+        """The facts of a layer that is there and can be relied upon."""
         facts = self._facts.get(key)
         path = self._folder / key / "layer.json"
         if facts is not None:
             return facts if path.exists() else None
         try:
             facts = msgspec.json.decode(path.read_bytes(), type=Facts)
-        except FileNotFoundError:
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None  # not there, or cut short when the machine went down
+        if facts.boot != self.boot:
             return None
         self._facts[key] = facts
         return facts
-
-
-def _sync_filesystem(path: Path) -> None:
-    """syncfs(2): one call instead of an fsync(2) for each of thousands of files."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        syscall("syncfs", descriptor, about=os.fsencode(path))
-    finally:
-        os.close(descriptor)

@@ -259,6 +259,7 @@ def test_damage_is_named_and_nothing_is_visible(
         (b"rubbish" * 100, "not an image archive"),
         (gzip.compress(b"x" * 600), "not an image"),
     ],
+    ids=["empty", "rubbish", "gzip of rubbish"],
 )
 def test_a_file_that_is_no_archive(
     store: ImageStore, tmp_path: Path, data: bytes, says: str

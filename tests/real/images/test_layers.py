@@ -98,7 +98,7 @@ def test_marks_of_aufs_are_passed_over(tmp_path: Path) -> None:
         (folder("a"), symlink("a", "b"), "l"),
         (member("a", tarfile.FIFOTYPE), file("a"), "-"),
     ],
-    ids=str,
+    ids=["folder-file", "file-folder", "link-folder", "link-file", "folder-link", "fifo-file"],
 )
 @pytest.mark.parametrize("layers", [1, 2])
 def test_the_later_kind_wins(

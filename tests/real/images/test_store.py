@@ -109,6 +109,21 @@ def test_layers_are_shared_and_go_with_their_last_image(store: ImageStore, layou
     )
 
 
+def test_a_layer_of_an_earlier_boot_is_not_relied_upon(store: ImageStore, layout: Path) -> None:
+    """Its files may be empty: nobody waited until they were on the disk."""
+    _, two = store.load(layout)
+    top, bottom = store.prepare(two)
+    for path in (top / "d/two", bottom / "d/one"):
+        path.write_bytes(b"")
+    again = ImageStore(store.root)
+    again.layers.boot = "another"
+    assert again.resolve("a/two:1").layers[0].entries is None
+    assert again.prepare(two) == [top, bottom]
+    assert [p.stat().st_size for p in (top / "d/two", bottom / "d/one")] == [50, 100]
+    assert again.resolve("a/two:1").layers[0].entries == 2
+    assert list((store.root / "tmp").iterdir()) == []
+
+
 def test_an_image_with_two_names_stays_until_the_second_goes(
     store: ImageStore, layout: Path
 ) -> None:
@@ -204,7 +219,6 @@ def test_several_processes_at_once(tmp_path: Path, layout: Path) -> None:
     assert list((store.root / "tmp").iterdir()) == []
 
 
-# Dies by its own hand at the Nth call of one of these: every step that makes something visible.
 _DIE = """
 import os, signal, sys
 from pathlib import Path
@@ -225,6 +239,7 @@ for image in store.load(Path(sys.argv[2])):
     store.prepare(image)
 store.remove("a/two:1")
 """
+# Dies by its own hand at the Nth call of one of these: every step that makes something visible.
 
 
 def test_killed_anywhere_leaves_a_whole_store(tmp_path: Path, layout: Path) -> None:
