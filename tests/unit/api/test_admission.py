@@ -212,7 +212,8 @@ C0 = "spec.containers[0]"
         ),
         (
             pod(containers=[container(resources={"requests": {"cpu": "-1"}})]),
-            f'{C0}.resources.requests[cpu]: Invalid value: "-1": must be greater than or equal to 0',
+            f'{C0}.resources.requests[cpu]: Invalid value: "-1": must be greater than or equal to'
+            " 0",
         ),
         (
             pod(containers=[container(resources={"requests": {"frogs": "1"}})]),
