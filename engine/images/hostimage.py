@@ -15,6 +15,7 @@ import contextlib
 import stat
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,8 +99,8 @@ def build(store: ImageStore, *, force: bool = False) -> Built:
         if found is not None:
             return found
         host = Host()
-        layers, missing = _layers(host)
-        image = _store(store, layers)
+        missing: list[str] = []
+        image = _store(store, _layers(host, missing))
         seen = {path: list(s) if s is not None else None for path, s in host.record().items()}
         replace(record, msgspec.json.encode(_Record(str(image.digest), missing, seen)))
     return Built(image, True, missing)
@@ -117,34 +118,33 @@ def _still_right(store: ImageStore, path: Path) -> Built | None:
     return Built(image, False, record.missing)
 
 
-def _layers(host: Host) -> tuple[list[tuple[str, HostTree]], list[str]]:
-    """The layers, lowest first, each with what history says of it; and what is missing."""
+def _layers(host: Host, missing: list[str]) -> Iterator[tuple[str, HostTree]]:
+    """The layers, lowest first, each with what history says of it; adds to what is missing."""
     for source in Path(__file__).parent.glob("*.py"):
         host.lstat(str(source))  # an image made by another version of this is another image
     python = HostPython.running()
-    with python.compile(imported_modules(_APP)) as compiling:
-        linker = Linker(host)
-        tools = HostTree(host)
-        found, missing = _add_tools(tools, linker)
-        compiled = caches(compiling)
+    linker = Linker(host)
+    tools = HostTree(host)
     library = HostTree(host, [tools])
-    unresolved = add_python(library, python, linker, compiled)
-    missing += sorted(f"{name} (for {path})" for name, path in unresolved)
     app = HostTree(host, [tools, library])
+    with python.compile(imported_modules(_APP)) as compiling:
+        count = _add_tools(tools, linker, missing)
+        # Stored while the other process compiles.
+        yield f"tools: this machine's shell and {count} core tools, with their libraries", tools
+        unresolved = add_python(library, python, linker, caches(compiling))
+    missing += sorted(f"{name} (for {path})" for name, path in unresolved)
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield f"python: this machine's Python {version}, with its standard library", library
     for name in host.list(str(_APP)):
         if name.endswith(".py") and name != "__init__.py":
             app.data(f"/srv/{name}", (_APP / name).read_bytes())
             host.lstat(str(_APP / name))
     app.folder("/srv")
-    version = ".".join(map(str, sys.version_info[:3]))
-    return [
-        (f"tools: this machine's shell and {found} core tools, with their libraries", tools),
-        (f"python: this machine's Python {version}, with its standard library", library),
-        ("app: the demo's programs", app),
-    ], missing
+    yield "app: the demo's programs", app
 
 
-def _add_tools(tree: HostTree, linker: Linker) -> tuple[int, list[str]]:
+def _add_tools(tree: HostTree, linker: Linker, missing: list[str]) -> int:
+    """Fill the tools' layer; return how many there are."""
     host = tree.host
     tools = _TOOLS.split()
     programs = {name: path for name in tools if (path := host.which(name))}
@@ -172,12 +172,12 @@ def _add_tools(tree: HostTree, linker: Linker) -> tuple[int, list[str]]:
         tree.folder("/bin")
     if not tree.has("/usr/bin/sh"):
         tree.link("/bin/sh", programs["sh"])
-    missing = [name for name in tools if name not in programs]
+    missing += [name for name in tools if name not in programs]
     missing += sorted(f"{name} (for {path})" for name, path in closure.missing)
-    return len(programs), missing
+    return len(programs)
 
 
-def _store(store: ImageStore, layers: list[tuple[str, HostTree]]) -> Image:
+def _store(store: ImageStore, layers: Iterable[tuple[str, HostTree]]) -> Image:
     descriptors, history = [], []
     with staging(store.root / "tmp") as folder:
         for number, (made_by, tree) in enumerate(layers):

@@ -197,8 +197,11 @@ class ImageStore:
         descriptor = self.blobs.open(layer.digest)
         try:
             blob = stream.verified(stream.read(descriptor), layer.digest, layer.size, "blob")
-            plain = stream.inflated(blob, "blob")
-            yield from stream.verified_diff(plain, layer.diff_id)
+            if layer.digest == layer.diff_id:  # not compressed, and just verified
+                yield from blob
+            else:
+                plain = stream.ahead(stream.inflated(blob, "blob"))
+                yield from stream.verified_diff(plain, layer.diff_id)
         finally:
             os.close(descriptor)
 

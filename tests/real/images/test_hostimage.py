@@ -21,6 +21,9 @@ from engine.images.rootfs import Rootfs, create_rootfs
 from engine.images.store import ImageStore
 from engine.images.types import Image
 
+# On one worker: the fixtures are made once for all of them.
+pytestmark = pytest.mark.xdist_group("host image")
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
@@ -140,7 +143,9 @@ def test_the_bytes_are_the_same_each_time(image: Image, tmp_path: Path) -> None:
     assert said["seconds"] > 0
 
 
-def test_an_unchanged_host_is_recognised(tmp_path: Path, image: Image) -> None:
+def test_an_unchanged_host_is_recognised(
+    tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = ImageStore(tmp_path / "store")
     assert build(store).built
     inodes = [path.stat().st_ino for path in store.prepare(image)]
@@ -149,7 +154,9 @@ def test_an_unchanged_host_is_recognised(tmp_path: Path, image: Image) -> None:
     assert build(store, force=True).built
     assert [path.stat().st_ino for path in store.prepare(image)] == inodes
     store.remove(REFERENCE)
-    assert build(store).built
+    monkeypatch.setattr(hostimage, "_layers", lambda host, missing: pytest.fail("it is made again"))
+    with pytest.raises(pytest.fail.Exception, match="made again"):
+        build(store)
 
 
 def test_every_look_is_part_of_the_record(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import bz2
 import gzip
 import lzma
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -131,3 +132,36 @@ def test_read(tmp_path: Path) -> None:
         assert b"".join(stream.read(descriptor, 300)) == path.read_bytes()
     finally:
         os.close(descriptor)
+
+
+@given(data=st.binary(max_size=500), size=st.integers(1, 50), depth=st.integers(1, 5))
+def test_ahead_gives_the_same_chunks(data: bytes, size: int, depth: int) -> None:
+    assert list(stream.ahead(pieces(data, size), depth)) == pieces(data, size)
+
+
+def test_ahead_raises_what_went_wrong_after_what_went_well() -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"well"
+        raise BadLayer("broken")
+
+    chunks = stream.ahead(broken())
+    assert next(chunks) == b"well"
+    with pytest.raises(BadLayer, match="broken"):
+        next(chunks)
+
+
+def test_ahead_stops_when_nobody_takes_any_more() -> None:
+    ended = Event()
+
+    def endless() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x"
+        finally:
+            ended.set()
+
+    chunks = stream.ahead(endless())
+    next(chunks)
+    chunks.close()
+    del chunks
+    assert ended.wait(30)
