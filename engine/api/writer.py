@@ -33,6 +33,7 @@ from engine.types.status import (
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX = 5
 _GENERATED_MAX = 63 - _SUFFIX
+_TRIES = 8
 
 Change = Callable[[Object, Entry], Object]
 """Makes the wished state from the newest one (which it may alter) and its bytes."""
@@ -59,7 +60,7 @@ class Writer:
         if resource.namespaced:
             self._check_namespace(resource, namespace, meta.name)
         if not meta.name and meta.generate_name:
-            meta.name = self._generate(meta.generate_name)
+            meta.name = self._generate(resource, namespace, meta.generate_name)
         meta.uid = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         meta.creation_timestamp = clock.now(self._now)
         meta.resource_version = meta.self_link = ""
@@ -151,9 +152,14 @@ class Writer:
             error.causes = (Cause("NamespaceTerminating", text, "metadata.namespace"),)
             raise error
 
-    def _generate(self, prefix: str) -> str:
-        suffix = "".join(self._random.choices(_ALPHABET, k=_SUFFIX))
-        return prefix[:_GENERATED_MAX] + suffix
+    def _generate(self, resource: Resource, namespace: str, prefix: str) -> str:
+        """A name that is free; with ten thousand of one prefix a few of the first tries are not."""
+        name = ""
+        for _ in range(_TRIES):
+            name = prefix[:_GENERATED_MAX] + "".join(self._random.choices(_ALPHABET, k=_SUFFIX))
+            if self._store.head(key_of(resource, namespace, name)) is None:
+                break
+        return name
 
     async def _settled(self, key: Key) -> None:
         try:

@@ -1,6 +1,7 @@
 """Create, read, update and delete, in Kubernetes' words."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -24,6 +25,10 @@ async def test_generated_names_differ(world: World) -> None:
     body["metadata"] = {"generateName": "web-"}
     names = {(await world.ask("POST", POD, body))["metadata"]["name"] for _ in range(20)}
     assert len(names) == 20
+    world.api._writer._random = random.Random(1)
+    first = (await world.ask("POST", POD, body))["metadata"]["name"]
+    world.api._writer._random = random.Random(1)  # the same numbers again
+    assert (await world.ask("POST", POD, body))["metadata"]["name"] != first
     assert all(name.startswith("web-") and len(name) == 9 for name in names)
 
 
