@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -195,15 +196,18 @@ def test_kill_and_remove_of_nothing(lab: Lab) -> None:
     assert not lab.hierarchy.exists(nothing)
 
 
-def test_a_frozen_process_takes_no_signal_until_it_thaws(lab: Lab) -> None:
-    child = lab.start()
+def test_a_frozen_process_does_not_run(lab: Lab) -> None:
+    child = lab.start("while True: pass")
     lab.hierarchy.freeze(lab.leaf, True)
     await_frozen(lab, True)
-    os.kill(child.pid, signal.SIGTERM)
-    assert child.poll() is None
-    assert lab.hierarchy.is_frozen(lab.leaf)
+    stopped = on_cpu_ns(child.pid)
+    end = time.monotonic() + 0.05
+    while time.monotonic() < end:
+        assert on_cpu_ns(child.pid) == stopped
     lab.hierarchy.freeze(lab.leaf, False)
-    assert lab.end(child) == -signal.SIGTERM
+    await_frozen(lab, False)
+    while on_cpu_ns(child.pid) == stopped:
+        os.sched_yield()
 
 
 def test_remove_refuses_what_is_busy_and_says_with_whom(lab: Lab) -> None:
@@ -328,6 +332,11 @@ def test_a_limit_that_the_kernel_refuses_is_named(limited: Lab) -> None:
     with pytest.raises(OSError, match=r"box/none/pids.max <- 5") as raised:
         limited.hierarchy.limit(limited.leaf + b"/none", Resources(pids_limit=5))
     assert raised.value.errno == errno.ENOENT
+
+
+def on_cpu_ns(pid: int) -> int:
+    with open(f"/proc/{pid}/schedstat") as file:
+        return int(file.read().split()[0])
 
 
 def await_frozen(lab: Lab, frozen: bool) -> None:
