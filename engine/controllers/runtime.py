@@ -87,9 +87,12 @@ class Controller:
     async def run(self) -> None:
         """Reconcile until cancelled."""
         await self.informers.synced()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self.workers):
-                group.create_task(self._work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self.workers):
+                    group.create_task(self._work())
+        finally:
+            await self.events.close()
 
     async def _work(self) -> None:
         while True:

@@ -262,6 +262,11 @@ class Columns:
             self._domains[label] = column
         return column
 
+    def is_unique(self, label: str) -> bool:
+        """Whether no two nodes share a domain, as with the host name: then a domain is a node."""
+        domains = self.domains(label)
+        return int(domains.max(initial=-1)) + 1 == int(np.count_nonzero(domains >= 0))
+
     def taints(self) -> dict[TaintKey, Mask]:
         """Every distinct taint of the cluster and the nodes that carry it."""
         distinct = {taint for node in self.nodes if node is not None for taint in node.taints}

@@ -67,16 +67,22 @@ class Scheduler:
         """Schedule until cancelled. The informers are run by whoever made them."""
         await self._nodes.synced.wait()
         await self._pods.synced.wait()
-        async with asyncio.TaskGroup() as writes:
-            while True:
-                for _ in range(CYCLES_PER_TURN):
-                    waiting = self.queue.pop(self._clock())
-                    if waiting is None:
-                        await self._rest()
-                        break
-                    self._schedule(waiting, writes)
-                else:
-                    await asyncio.sleep(0)
+        try:
+            async with asyncio.TaskGroup() as writes:
+                while True:
+                    await self._turn(writes)
+        finally:
+            await self._events.close()
+
+    async def _turn(self, writes: asyncio.TaskGroup) -> None:
+        """Decide for a few pods, then let others run; or sleep when no pod can be tried."""
+        for _ in range(CYCLES_PER_TURN):
+            waiting = self.queue.pop(self._clock())
+            if waiting is None:
+                await self._rest()
+                return
+            self._schedule(waiting, writes)
+        await asyncio.sleep(0)
 
     async def _rest(self) -> None:
         """Sleep until a pod or node changes, or a backoff ends."""

@@ -48,10 +48,10 @@ class Plugin:
 def scale_up(raw: Ints, feasible: Mask) -> Ints:
     """More is better: the highest feasible score becomes 100, zero stays zero."""
     top = int(raw[feasible].max(initial=0))
-    return np.zeros_like(raw) if top == 0 else raw * BEST // top
+    return np.zeros_like(raw) if top == 0 else (raw * BEST / top).astype(np.int64)
 
 
 def scale_down(raw: Ints, feasible: Mask) -> Ints:
     """Less is better: zero becomes 100, the highest feasible score becomes 0."""
     top = int(raw[feasible].max(initial=0))
-    return np.full_like(raw, BEST) if top == 0 else BEST - raw * BEST // top
+    return np.full_like(raw, BEST) if top == 0 else BEST - (raw * BEST / top).astype(np.int64)

@@ -29,11 +29,16 @@ class InterPodAffinity(Plugin):
         | Change.POD_GONE
     )
 
+    def __init__(self) -> None:
+        # Reasons are asked for right after the mask, of the same pod: no need to count twice.
+        self._last: tuple[PodInfo | None, list[tuple[str, Mask]]] = (None, [])
+
     def mask(self, cluster: Columns, pod: PodInfo) -> Mask | None:
-        refused = [mask for _, mask in self._refusals(cluster, pod)]
-        if not refused:
+        refusals = list(self._refusals(cluster, pod))
+        self._last = (pod, refusals)
+        if not refusals:
             return None
-        mask: Mask = ~np.logical_or.reduce(refused)
+        mask: Mask = ~np.logical_or.reduce([refused for _, refused in refusals])
         return mask
 
     def _refusals(self, cluster: Columns, pod: PodInfo) -> Iterator[tuple[str, Mask]]:
@@ -70,7 +75,8 @@ class InterPodAffinity(Plugin):
         # Kubernetes names one reason a node, the first of the three that is true of it.
         left = rejected.copy()
         by_text: dict[str, Mask] = {}
-        for text, refused in self._refusals(cluster, pod):
+        judged, refusals = self._last
+        for text, refused in refusals if judged is pod else self._refusals(cluster, pod):
             nodes = left & refused
             by_text[text] = by_text[text] | nodes if text in by_text else nodes
             left &= ~refused
@@ -99,6 +105,6 @@ def _around(cluster: Columns, term: Neighbours, pods: Ints) -> Ints:
     """For each node, the counted pods on nodes of its domain; 0 without the label."""
     domains = cluster.domains(term.topology_key)
     labelled = (domains >= 0) & cluster.alive
-    if not labelled.any():
-        return np.zeros(cluster.rows, np.int64)
+    if cluster.is_unique(term.topology_key):
+        return np.where(labelled, pods, 0)
     return np.where(labelled, cluster.per_domain(domains, pods, labelled)[domains], 0)

@@ -50,8 +50,9 @@ class TopologySpread(Plugin):
             return np.ones(cluster.rows, np.bool_)
         pods = cluster.count_pods(pod.namespace, c.counted, partial(_is_counted, c))
         per_domain = cluster.per_domain(domains, pods, eligible)
-        present = np.unique(domains[eligible])
-        lowest = 0 if len(present) < c.min_domains else int(per_domain[present].min())
+        present = np.bincount(domains[eligible], minlength=len(per_domain)) > 0
+        enough = int(np.count_nonzero(present)) >= c.min_domains
+        lowest = int(per_domain[present].min()) if enough else 0
         itself = 1 if _is_counted(c, pod) else 0
         within: Mask = per_domain[domains] + itself - lowest <= c.max_skew
         return within
