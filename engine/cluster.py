@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import platform
 import shutil
@@ -83,8 +84,9 @@ class Cluster:
             found = features.probe()
             note.detail = f"Linux {platform.release()}, cgroups {found.hierarchy}"
         with self._boot.step("configuration") as note:
-            config = await asyncio.to_thread(configuration.load, self.paths, options)
-            note.detail = f"{len(config.nodes)} nodes, network {config.cidr}"
+            config = configuration.load(self.paths, options)
+            shape = config.nodes[0]
+            note.detail = f"{len(config.nodes)} nodes of {shape.cpu} CPU, {shape.memory}"
         async with asyncio.TaskGroup() as together:
             image = together.create_task(self._build_host_image())
             runtimes = together.create_task(self._start_nodes(config))
@@ -129,6 +131,8 @@ class Cluster:
             pids = ", ".join(str(runtime.keeper_pid) for runtime in runtimes)
             note.detail = f"{len(runtimes)} keepers, pids {pids}"
         with self._boot.step("network") as note:
+            living = [sandbox for runtime in runtimes for sandbox in await runtime.sandboxes()]
+            await asyncio.to_thread(self._lay_host_cable, config, movable=not living)
             await asyncio.to_thread(self._lay_cables, config, config.nodes, runtimes)
             note.detail = f"bridge {self.paths.bridge}, {config.cidr}"
         return runtimes
@@ -143,6 +147,24 @@ class Cluster:
         runtime = await self._start_keeper(shape)
         await asyncio.to_thread(self._lay_cables, config, [shape], [runtime])
         return runtime
+
+    def _lay_host_cable(self, config: ClusterConfig, *, movable: bool) -> None:
+        """A cluster without a network, or whose network is another's by now, gets a free one."""
+        from engine.network import ipam
+        from engine.network.fabric import Fabric, one_at_a_time
+
+        with one_at_a_time():
+            if config.cidr:
+                try:
+                    Fabric(self.paths, config.cidr).ensure_host()
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE or not movable:
+                        raise
+                else:
+                    return
+            config.cidr = str(ipam.choose_cluster_cidr(ipam.taken_networks()))
+            config.save(self.paths)
+            Fabric(self.paths, config.cidr).ensure_host()
 
     def _lay_cables(
         self, config: ClusterConfig, shapes: list[NodeShape], runtimes: list[Runtime]

@@ -29,10 +29,10 @@ class NodeShape(msgspec.Struct, frozen=True):
 
 
 class ClusterConfig(msgspec.Struct):
-    """What cluster.json holds; `tls_port` 0 until a port was found free."""
+    """What cluster.json holds; `cidr` empty and `tls_port` 0 until they were found free."""
 
-    cidr: str
     nodes: list[NodeShape]
+    cidr: str = ""
     tls_port: int = 0
 
     @property
@@ -68,8 +68,6 @@ def load(paths: ClusterPaths, options: EngineOptions) -> ClusterConfig:
 
 
 def _new(options: EngineOptions) -> ClusterConfig:
-    from engine.network.ipam import choose_cluster_cidr, taken_networks
-
     count = options.nodes or DEFAULT_NODES
     cpu, memory = options.node_cpu or _cpu_share(), options.node_memory or _memory_share(count)
     for option, value in (("--node-cpu", cpu), ("--node-memory", memory)):
@@ -79,7 +77,7 @@ def _new(options: EngineOptions) -> ClusterConfig:
         except quantity.InvalidQuantity as error:
             raise ConfigError(f"{option} {value}: {error}") from None
     nodes = [NodeShape(f"node-{index}", index, cpu, memory) for index in range(1, count + 1)]
-    return ClusterConfig(str(choose_cluster_cidr(taken_networks())), nodes)
+    return ClusterConfig(nodes)
 
 
 def _cpu_share() -> str:

@@ -30,14 +30,25 @@ def require_root() -> None:
 
 
 def up(paths: ClusterPaths, options: EngineOptions) -> None:
-    """Start the engine and follow its boot until it is ready; quiet when it runs already."""
+    """Start the engine and follow its boot until it is ready.
+
+    What a failed first start has made is taken away again; a cluster whose containers were running
+    keeps them.
+    """
     pid = running(paths)
     if pid is not None:
         click.echo(f"cluster {paths.name} is already running (engine pid {pid})")
         return
     require_root()
+    was_down = not paths.run.exists()
     engine = spawn(paths, options)
-    follow_boot(paths, engine, say=_say)
+    try:
+        follow_boot(paths, engine, say=_say)
+    except Failure:
+        engine.wait(BOOT_TIMEOUT_S)
+        if was_down:
+            _take_down(paths)
+        raise
     click.echo(f"kubectl: export KUBECONFIG={paths.kubeconfig}")
 
 
@@ -75,17 +86,21 @@ def follow_boot(
 
 def down(paths: ClusterPaths, *, purge: bool = False) -> None:
     """Stop the engine and everything it made; raise Failure naming what would not go."""
-    from engine.teardown import teardown
-
     if not paths.state.exists() and not paths.run.exists():
         click.echo(f"cluster {paths.name}: there is none")
         return
     require_root()
+    _take_down(paths, purge=purge)
+    kept = "" if purge else f"; its objects are kept in {paths.state} (--purge forgets them)"
+    click.echo(f"cluster {paths.name} is down{kept}")
+
+
+def _take_down(paths: ClusterPaths, *, purge: bool = False) -> None:
+    from engine.teardown import teardown
+
     left = teardown(paths, purge=purge)
     if left:
         raise Failure(f"cluster {paths.name}: could not remove " + ", ".join(left))
-    kept = "" if purge else f"; its objects are kept in {paths.state} (--purge forgets them)"
-    click.echo(f"cluster {paths.name} is down{kept}")
 
 
 def status(paths: ClusterPaths) -> None:

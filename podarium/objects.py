@@ -214,8 +214,11 @@ async def _until_started(client: Client, pod: Pod) -> None:
 async def _exit_code(client: Client, pod: Pod) -> int:
     async for now in _states(client, pod):
         for container in now.status.container_statuses:
-            if container.state.terminated:
-                return container.state.terminated.exit_code
+            ended = container.state.terminated
+            if ended:
+                if ended.message:
+                    click.echo(f"podarium: {ended.reason}: {ended.message}", err=True)
+                return ended.exit_code
     raise Failure(f"pod {pod.metadata.name}: gone before it ended: {pod_summary(pod).status}")
 
 

@@ -11,8 +11,11 @@ removed is found by name, never remembered. Blocking: call it in a thread.
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -114,6 +117,18 @@ class Fabric:
         node.route(None, self.host_address, cable)
         # /proc/sys/net shows the network namespace of the thread that opens it.
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Held from looking for a free network until the host leads there, so that two clusters that
+    start together do not choose the same. The kernel's own folder is the lock: no file is made."""
+    descriptor = os.open("/sys/class/net", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove(paths: ClusterPaths) -> None:

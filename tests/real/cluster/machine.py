@@ -1,0 +1,52 @@
+"""What of a cluster is on the machine, found by other means than the program's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from engine.home import ClusterPaths
+
+
+def traces(paths: ClusterPaths) -> list[str]:
+    """Processes, mounts, cgroups, links, nftables and sockets that belong to a cluster."""
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
+    mounts = Path("/proc/self/mountinfo").read_text()
+    words = (paths.id, f"{paths.home}/clusters/{paths.name}/", f"{paths.home}/run/{paths.name}/")
+    return [
+        *(line for line in links.splitlines() if paths.id in line),
+        *(line for line in tables.stdout.splitlines() if paths.id in line),
+        *(line for line in mounts.splitlines() if any(word in line for word in words)),
+        *(str(folder) for folder in Path("/sys/fs/cgroup").glob(f"**/*{paths.id}")),
+        *(f"pid {pid}" for pid in processes(paths)),
+        *map(str, (paths.home / "run").glob(f"{paths.name}/*")),
+    ]
+
+
+def processes(paths: ClusterPaths) -> list[int]:
+    """Pids whose command line names the cluster's folder or whose cgroup is the cluster's."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+            cgroup = (folder / "cgroup").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        engine = b"engine\0serve" in command and f"{paths.home}\0".encode() in command
+        keeper = os.fsencode(paths.run) + b"/" in command
+        if (engine and f"\0{paths.name}\0".encode() in command) or keeper:
+            found.append(int(folder.name))
+        elif paths.cgroup + b"/" in cgroup:
+            found.append(int(folder.name))
+    return found
+
+
+def contained(paths: ClusterPaths, program: str) -> list[int]:
+    """Pids on the host of the cluster's containers that run `program`, in order."""
+    return sorted(
+        pid
+        for pid in processes(paths)
+        if program.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    )
