@@ -1,4 +1,4 @@
-"""Waiting for something in a folder to change, inside the event loop."""
+"""Waiting for something in folders to change, inside the event loop."""
 
 import asyncio
 import os
@@ -10,8 +10,8 @@ from engine.linux.inotify import IN, inotify_add_watch, inotify_init1, read_even
 
 
 @contextmanager
-def changes(folder: Path, mask: IN) -> Iterator[asyncio.Event]:
-    """An event that is set whenever one of `mask` happens in `folder`. Raise FileNotFoundError."""
+def changes(mask: IN, *folders: Path) -> Iterator[asyncio.Event]:
+    """An event that is set whenever one of `mask` happens in a folder. Raise FileNotFoundError."""
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
     fd = inotify_init1()
@@ -21,7 +21,8 @@ def changes(folder: Path, mask: IN) -> Iterator[asyncio.Event]:
         changed.set()
 
     try:
-        inotify_add_watch(fd, os.fsencode(folder), mask)
+        for folder in folders:
+            inotify_add_watch(fd, os.fsencode(folder), mask)
         loop.add_reader(fd, notice)
         yield changed
     finally:

@@ -60,7 +60,7 @@ def container_spec(
 ) -> Spec:
     """The OCI spec of one container. Raise ConfigError for what is missing, wrong or refused."""
     context = container.security_context or SecurityContext()
-    _refuse(pod, context)
+    _refuse(pod, container, context)
     identity = identify(
         image.user, around.accounts, pod.spec.security_context, container.security_context
     )
@@ -133,11 +133,15 @@ def _full(name: str) -> str:
     return "CAP_" + name.upper().removeprefix("CAP_")
 
 
-def _refuse(pod: Pod, context: SecurityContext) -> None:
+def _refuse(pod: Pod, container: Container, context: SecurityContext) -> None:
     spec = pod.spec
+    probes = (container.startup_probe, container.liveness_probe, container.readiness_probe)
     refused = {
         "securityContext.privileged": context.privileged,
         'securityContext.procMount "Unmasked"': context.proc_mount == "Unmasked",
+        "volumeDevices": container.volume_devices,
+        "securityContext.sysctls": spec.security_context and spec.security_context.sysctls,
+        "a grpc probe": any(probe is not None and probe.grpc for probe in probes),
         "hostNetwork": spec.host_network,
         "hostPID": spec.host_pid,
         "hostIPC": spec.host_ipc,
@@ -145,7 +149,7 @@ def _refuse(pod: Pod, context: SecurityContext) -> None:
     }
     for what, asked in refused.items():
         if asked:
-            raise ConfigError(f"{what} is not supported: this runtime isolates every container")
+            raise ConfigError(f"{what} is not supported")
 
 
 def _filtered(pod: Pod, context: SecurityContext) -> bool:

@@ -5,6 +5,7 @@ Only facts are kept here, and every fact that changes wakes the pod's worker, wh
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,9 +16,9 @@ from engine.kubelet.handlers import Handlers
 from engine.kubelet.logs import last_lines
 from engine.kubelet.node import LocalNode
 from engine.kubelet.probes import Kind, Verdict
-from engine.kubelet.starter import NotStarted, PodGround, find_image, start
+from engine.kubelet.starter import STOP_SIGNAL, NotStarted, PodGround, find_image, start
 from engine.kubelet.status import KILLED, LOST, LOST_TEXT, Life, Record
-from engine.kubelet.stopping import Stopping, run_hook, stop_signal
+from engine.kubelet.stopping import Stopping, run_hook
 from engine.runtime.runtime import ContainerState, KeeperLost
 from engine.types.containers import Container, Probe
 from engine.types.pods import Pod
@@ -42,7 +43,6 @@ class Lives:
         self._held: dict[str, str] = {}
         self._starting = False
         self._early: dict[str, ContainerState] = {}
-        self._signals: dict[str, int] = {}
 
     def record(self, name: str) -> Record:
         return self.records.setdefault(name, Record())
@@ -62,7 +62,6 @@ class Lives:
         try:
             image, lowerdirs = await find_image(self._node, container)
             record.image_id = str(image.digest)
-            self._signals[name] = stop_signal(container, image.config.stop_signal)
             text = f'Container image "{container.image}" already present on machine'
             self.event(pod, name, "Normal", "Pulled", text)
             await self._let_go(name)
@@ -77,7 +76,7 @@ class Lives:
         self.event(pod, name, "Normal", "Started", f"Started container {name}")
         record.last, record.waiting = record.life, None
         record.life = Life(state.id, attempt, state.started_at)
-        self._begin(pod, container, ground.ip, fresh=True)
+        self._begin(pod, container, state, ground.ip, fresh=True)
         if state.id in self._early:
             self.exited(pod, container, self._early[state.id])
         self._early.clear()
@@ -101,7 +100,7 @@ class Lives:
             record.last = record.life
         record.life = Life(state.id, attempt, state.started_at)
         record.waiting = None
-        self._begin(pod, container, ip, fresh=False)
+        self._begin(pod, container, state, ip, fresh=False)
         if state.finished_at is not None:
             self.exited(pod, container, state)
 
@@ -148,7 +147,7 @@ class Lives:
         return words.decode(errors="replace")
 
     def stop(self, pod: Pod, container: Container, ip: str, grace_s: float, why: str) -> None:
-        """End the container within `grace_s` seconds, if it runs; sooner if asked again for less."""
+        """End the container within `grace_s` seconds, if it runs; sooner if asked for less."""
         running = self._running.get(container.name)
         if running is None:
             return
@@ -160,8 +159,8 @@ class Lives:
             self._node.runtime, container, running.life.id, ip, running.over
         )
         running.stopping.within(grace_s)
-        signum = self._signals.get(container.name, stop_signal(container, ""))
-        running.spawn(running.stopping.run(self._hook_failed(pod, container, "PreStop"), signum))
+        failed = self._hook_failed(pod, container, "PreStop")
+        running.spawn(running.stopping.run(failed, running.stop_signal))
 
     async def forget(self) -> None:
         """Let the runtime forget all of them."""
@@ -180,10 +179,13 @@ class Lives:
         if id is not None:
             await self._node.runtime.remove(id)
 
-    def _begin(self, pod: Pod, container: Container, ip: str, *, fresh: bool) -> None:
+    def _begin(
+        self, pod: Pod, container: Container, state: ContainerState, ip: str, *, fresh: bool
+    ) -> None:
         record = self.record(container.name)
         assert record.life is not None
-        running = self._running[container.name] = _Running(record.life)
+        stop_signal = int(state.labels.get(STOP_SIGNAL, signal.SIGTERM))
+        running = self._running[container.name] = _Running(record.life, stop_signal)
         self._held[container.name] = record.life.id
         handlers = Handlers(self._node.runtime, container, record.life.id, ip)
         hook = container.lifecycle.post_start if container.lifecycle and fresh else None
@@ -275,8 +277,9 @@ class Lives:
 class _Running:
     """A life that is not over: what goes on around it, and its end."""
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: Life, stop_signal: int) -> None:
         self.life = life
+        self.stop_signal = stop_signal
         self.over = asyncio.Event()
         self.stopping: Stopping | None = None
         self.tasks: set[asyncio.Task[None]] = set()

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -37,9 +38,10 @@ class LogOptions(Protocol):
 
 
 def stamp(seconds: float) -> bytes:
-    """The time as the log's records carry it: UTC, nine digits, so that bytes compare as instants."""
-    whole, nanos = divmod(round(seconds * 1_000_000_000), 1_000_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)).encode() + b".%09dZ" % nanos
+    """The time as the log's records carry it: UTC, nine digits; bytes compare as instants."""
+    # To the microsecond: a float of today's size has no more digits.
+    whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)).encode() + b".%06d000Z" % micros
 
 
 class Decoder:
@@ -70,8 +72,8 @@ class Decoder:
         return b"".join(out)
 
 
-def tail_offset(fd: int, lines: int) -> int:
-    """Where the last `lines` whole lines of the log begin."""
+def tail_offset(fd: int, lines: int) -> tuple[int, int]:
+    """Where the last `lines` whole lines of the file begin, and how many of them it has not got."""
     found = 0
     end = os.fstat(fd).st_size
     rest = b""
@@ -84,12 +86,12 @@ def tail_offset(fd: int, lines: int) -> int:
         for record in reversed(data[first:].split(b"\n") if first or not begin else []):
             if _is_full(record):
                 if found == lines:
-                    return at + 1
+                    return at + 1, 0
                 found += 1
             at -= len(record) + 1
         rest = data[: first or len(data)] if begin else b""
         end = begin
-    return 0
+    return 0, lines - found
 
 
 def _is_full(record: bytes) -> bool:
@@ -101,7 +103,7 @@ def last_lines(path: Path, lines: int, limit: int) -> bytes:
     """At most `limit` bytes of the log's last lines; empty when there is no log."""
     try:
         with path.open("rb") as file:
-            file.seek(tail_offset(file.fileno(), lines))
+            file.seek(tail_offset(file.fileno(), lines)[0])
             return Decoder().feed(file.read())[-limit:]
     except FileNotFoundError:
         return b""
@@ -132,10 +134,13 @@ async def _texts(
     decoder = Decoder(since=options.since, timestamps=options.timestamps)
     follow = options.follow and ended is not None
     with _growth(path.parent if follow else None, ended) as changed:
-        file = path.open("rb", buffering=0)
+        *older, file = _opened(path, options.tail)
         try:
-            if options.tail is not None:
-                file.seek(tail_offset(file.fileno(), options.tail))
+            for piece in older:
+                with piece:
+                    while block := piece.read(BLOCK):
+                        yield decoder.feed(block)
+                        await asyncio.sleep(0)
             while True:
                 # Asked before reading: what was written before the end is then surely read.
                 over = not follow or ended is None or ended.is_set()
@@ -144,7 +149,7 @@ async def _texts(
                     await asyncio.sleep(0)
                 if _rotated(path, file.fileno()):
                     file.close()
-                    file = path.open("rb", buffering=0)
+                    file = FileIO(path)
                 elif over:
                     return
                 else:
@@ -152,6 +157,29 @@ async def _texts(
                     changed.clear()
         finally:
             file.close()
+
+
+def _opened(path: Path, tail: int | None) -> list[FileIO]:
+    """The log's files, oldest first (0.log.2, 0.log.1, 0.log), each where reading begins."""
+    pieces = [FileIO(path)]
+    if tail is not None:
+        offset, tail = tail_offset(pieces[0].fileno(), tail)
+        pieces[0].seek(offset)
+    number = 1
+    while tail is None or tail > 0:
+        try:
+            piece = FileIO(path.with_name(f"{path.name}.{number}"))
+        except FileNotFoundError:
+            break
+        if os.path.sameopenfile(piece.fileno(), pieces[0].fileno()):
+            piece.close()  # it was rotated just now
+        else:
+            if tail is not None:
+                offset, tail = tail_offset(piece.fileno(), tail)
+                piece.seek(offset)
+            pieces.insert(0, piece)
+        number += 1
+    return pieces
 
 
 def _rotated(path: Path, fd: int) -> bool:
@@ -167,7 +195,7 @@ def _growth(folder: Path | None, ended: asyncio.Event | None) -> Iterator[asynci
     if folder is None or ended is None:
         yield asyncio.Event()
         return
-    with changes(folder, IN.MODIFY | IN.CREATE | IN.MOVED_TO) as changed:
+    with changes(IN.MODIFY | IN.CREATE | IN.MOVED_TO, folder) as changed:
         end = asyncio.create_task(ended.wait())
         end.add_done_callback(lambda _: changed.set())
         try:

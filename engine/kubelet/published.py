@@ -1,4 +1,4 @@
-"""The machine's image store, shown through the API as Image objects: names, sizes, layers, sharing."""
+"""The machine's image store, shown through the API as Image objects: names, layers, sharing."""
 
 import asyncio
 import logging
@@ -45,16 +45,16 @@ async def publish_images(client: Client, store: ImageStore) -> None:
 
 
 async def follow_images(client: Client, store: ImageStore, changed: Callable[[], None]) -> None:
-    """Publish again, and call `changed`, whenever the store's table of contents is replaced."""
-    with changes(store.root, IN.MOVED_TO) as moved:
+    """Publish, and again whenever an image or a layer comes or goes; tell `changed` of it too."""
+    with changes(IN.MOVED_TO | IN.DELETE, store.root, store.root / "layers") as moved:
         while True:
-            await moved.wait()
-            moved.clear()
-            changed()
             try:
                 await publish_images(client, store)
             except (StatusError, Unreachable) as error:
                 log.warning("images: %s", error)
+            await moved.wait()
+            moved.clear()
+            changed()
 
 
 def _content(obj: Image) -> dict[str, object]:

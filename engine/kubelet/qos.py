@@ -55,7 +55,7 @@ def _guaranteed(resources: ResourceRequirements) -> bool:
 
 
 def oom_score_adj(pod: Pod, container: Container, node_memory: int) -> int:
-    """The more of the node's memory a container asked for, the later it is killed (1000 is first)."""
+    """The more of the node's memory it asked for, the later it is killed (1000 is first)."""
     match qos_class(pod):
         case "Guaranteed":
             return GUARANTEED_OOM_SCORE

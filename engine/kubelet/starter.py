@@ -22,6 +22,7 @@ from engine.kubelet.downward import ConfigError
 from engine.kubelet.environment import References, environment
 from engine.kubelet.folders import PodFolders
 from engine.kubelet.node import CLUSTER_DOMAIN, LocalNode
+from engine.kubelet.stopping import stop_signal
 from engine.kubelet.subpath import ensure
 from engine.kubelet.volumes import Mountable
 from engine.runtime.plan import Target, compile
@@ -51,15 +52,14 @@ class PodGround:
     volumes: Mapping[str, Mountable]
 
 
-UID, NAME, ATTEMPT = (
-    "io.kubernetes.pod.uid",
-    "io.kubernetes.container.name",
-    "io.kubernetes.container.restartCount",
-)
+UID = "io.kubernetes.pod.uid"
+NAME = "io.kubernetes.container.name"
+ATTEMPT = "io.kubernetes.container.restartCount"
+STOP_SIGNAL = "io.podarium.container.stopSignal"
 
 
 def labels(pod: Pod, container: str = "", attempt: int = 0) -> dict[str, str]:
-    """How a container, or without a name a sandbox, is known again after a restart of the engine."""
+    """How a container, or without a name a sandbox, is known again by a new engine."""
     meta = pod.metadata
     found = {
         UID: meta.uid,
@@ -125,7 +125,8 @@ async def start(
     config = ContainerConfig(
         id=plan.container_id,
         sandbox=ground.pod.metadata.uid,
-        labels=labels(ground.pod, container.name, attempt),
+        labels=labels(ground.pod, container.name, attempt)
+        | {STOP_SIGNAL: str(int(stop_signal(container, image.config.stop_signal)))},
         plan=plan,
         log_path=ground.folders.log(container.name, attempt),
     )

@@ -303,7 +303,7 @@ def _ready(pod: Pod, containers: tuple[bool, str, str]) -> tuple[bool, str, str]
 
 
 def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON merge patch (RFC 7386) of a status: members that differ, and reasons that are over."""
+    """The JSON merge patch (RFC 7386): members that differ, and reasons that are over."""
     changed = {key: value for key, value in after.items() if before.get(key) != value}
     over = [key for key in ("reason", "message") if key in before and key not in after]
     return changed | dict.fromkeys(over)

@@ -225,7 +225,7 @@ class PodWorker:
     # The end
 
     async def _wind_down(self, deleted: bool) -> None:
-        """End what runs, sidecars last; then take the ground away, and of a deleted pod everything."""
+        """End what runs, sidecars last; then take the ground away; of a deleted pod everything."""
         self._facts.terminal = True
         sidecars = [c for c in self.pod.spec.init_containers if is_sidecar(c)]
         others = [c for c in self._containers() if c not in sidecars]

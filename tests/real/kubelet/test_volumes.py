@@ -80,8 +80,8 @@ async def test_a_config_map_volume_follows_its_source(cluster: Cluster) -> None:
             "command": [
                 "sh",
                 "-c",
-                "cat /conf/key; echo; until grep -q new /conf/key; do sleep 0.1; done; cat /conf/key;"
-                "echo; cat /one; echo; touch /conf/x 2>/dev/null || echo read-only",
+                "cat /conf/key; echo; until grep -q new /conf/key; do sleep 0.1; done;"
+                "cat /conf/key; echo; cat /one; echo; touch /conf/x 2>/dev/null || echo read-only",
             ],
             "volumeMounts": [
                 {"name": "conf", "mountPath": "/conf"},
