@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from engine.api.begun import Begun
 from engine.api.gateway import LogOptions, NodeGateway
 from engine.api.request import Request, Response
 from engine.api.writer import key_of
@@ -33,7 +34,7 @@ class Nodes:
             case ["podarium", "v1", "stats"]:
                 _only_get(request)
                 history = max(0, request.number("history") or 0)
-                stream = _lines(self._nodes(), history)
+                stream = await Begun.begin(_lines(self._nodes(), history))
                 return Response(200, stream, "application/x-ndjson")
             case [
                 "podarium",
@@ -51,7 +52,7 @@ class Nodes:
                 return Response.of(await self._nodes().anatomy(pod, _named(pod, c)))
         return None
 
-    def log(self, namespace: str, name: str, request: Request) -> Response:
+    async def log(self, namespace: str, name: str, request: Request) -> Response:
         """A container's log as text. Raise NotFound, BadRequest or ServiceUnavailable."""
         pod = self._pod(namespace, name)
         container = _container(pod, request.query.get("container", ""))
@@ -59,7 +60,7 @@ class Nodes:
         if not pod.spec.node_name:
             return Response(200, b"", "text/plain")
         _check_started(pod, container, previous=options.previous)
-        stream = self._nodes().logs(pod, container, options)
+        stream = await Begun.begin(self._nodes().logs(pod, container, options))
         return Response(200, stream, "text/plain")
 
     def _nodes(self) -> NodeGateway:

@@ -31,6 +31,7 @@ class Server:
         self._api = api
         self._runner: web.ServerRunner | None = None
         self._sockets: list[Path] = []
+        self._streams: set[asyncio.Task[object]] = set()
 
     async def listen_unix(self, path: Path) -> None:
         """Listen at `path`, for its owner only; what was there before is replaced."""
@@ -55,7 +56,9 @@ class Server:
         return bound
 
     async def close(self) -> None:
-        """End every connection; the API's own streams should have been ended before."""
+        """End every connection and stream at once, and remove the sockets."""
+        for task in self._streams:
+            task.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -79,7 +82,13 @@ class Server:
         response = await self._api.handle(request)
         if isinstance(response.body, bytes):
             return _whole(response)
-        return await _stream(http, response, response.body)
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        try:
+            return await _stream(http, response, response.body)
+        finally:
+            self._streams.discard(task)
 
 
 def _check_certificate(http: web.BaseRequest) -> None:

@@ -61,7 +61,7 @@ class Subresources:
             case "eviction" if is_pod and request.method == "POST":
                 return await self._evict(route, request)
             case "log" if is_pod and request.method == "GET":
-                return self._nodes.log(route.namespace, route.name, request)
+                return await self._nodes.log(route.namespace, route.name, request)
             case "binding" | "eviction" | "log" if is_pod:
                 raise MethodNotAllowed
         raise NoSuchPath

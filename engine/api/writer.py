@@ -34,6 +34,7 @@ _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX = 5
 _GENERATED_MAX = 63 - _SUFFIX
 _TRIES = 8
+IMMORTAL = ("default", "kube-system", "kube-public")
 
 Change = Callable[[Object, Entry], Object]
 """Makes the wished state from the newest one (which it may alter) and its bytes."""
@@ -118,6 +119,8 @@ class Writer:
         entry = self._head(resource, key)
         obj = codec.decode(resource.cls, entry.value)
         _check_preconditions(resource, obj, options)
+        if resource.kind == "Namespace" and name in IMMORTAL:
+            raise Forbidden(resource.qualified, name, "this namespace may not be deleted")
         deletion.mark(obj, options, self._now())
         over = deletion.is_over(obj)
         if options.dry_run:

@@ -29,6 +29,7 @@ from engine.store.entry import (
     Missing,
     Stale,
     StoreError,
+    Unwritable,
 )
 from engine.store.log import Log
 from engine.store.sqlite import Journal, Write
@@ -64,6 +65,7 @@ class Store:
         self._head: dict[Key, _Staged] = {}
         self._queue: deque[_Staged] = deque()
         self._writing = False
+        self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._disk: ThreadPoolExecutor | None = None
@@ -71,7 +73,9 @@ class Store:
         revision = 1
         if journal is not None:
             self._disk = ThreadPoolExecutor(1, "store")
-            revision = max(revision, journal.reserved)
+            # One more than any that was ever seen: volatile objects are gone since then, so no
+            # watch may go on from before as if nothing had happened.
+            revision = journal.reserved + 1
             for entry in journal.load():
                 self._of(entry.key.resource)[entry.key.namespace, entry.key.name] = entry
         self._revision = revision
@@ -168,7 +172,8 @@ class Store:
         return await self._stage("DELETED", key, encode, previous)
 
     async def close(self) -> None:
-        """Wait for every staged write, then let go of the database."""
+        """Refuse further writes, wait for the staged ones, then let go of the database."""
+        self._closed = True
         await self._idle.wait()
         if self._disk is not None:
             self._disk.shutdown()
@@ -188,6 +193,8 @@ class Store:
     def _stage(
         self, type_: ChangeType, key: Key, encode: Encoder, previous: Entry | None
     ) -> asyncio.Future[Entry]:
+        if self._closed:
+            raise Unwritable(f"{key}: the store is closed")
         loop = asyncio.get_running_loop()
         self._revision += 1
         entry = Entry(key, self._revision, encode(self._revision))

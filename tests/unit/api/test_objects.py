@@ -251,6 +251,13 @@ async def test_a_namespace_ends_when_its_finalizer_is_off(world: World) -> None:
     assert (await world.refused("GET", path))["code"] == 404
 
 
+async def test_some_namespaces_never_end(world: World) -> None:
+    status = await world.refused("DELETE", "/api/v1/namespaces/default")
+    assert status["message"] == (
+        'namespaces "default" is forbidden: this namespace may not be deleted'
+    )
+
+
 async def test_delete_collection_by_label(world: World) -> None:
     for name in ("a", "b", "c"):
         await world.ask("POST", POD, pod(name))

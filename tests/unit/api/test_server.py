@@ -106,6 +106,15 @@ async def test_a_stopping_server_ends_its_watches(
     await server.close()
 
 
+async def test_a_stopping_server_does_not_wait_for_streams(
+    world: World, server: Server, session: aiohttp.ClientSession
+) -> None:
+    async with session.get(POD, params={"watch": "1"}) as response:
+        await server.close()
+        with pytest.raises(aiohttp.ClientError):
+            await response.content.read()
+
+
 async def test_paths_are_decoded_once(session: aiohttp.ClientSession) -> None:
     async with session.get("/api/v1/namespaces/default/pods/a%2Fb") as response:
         assert response.status == 404

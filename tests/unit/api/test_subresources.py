@@ -1,15 +1,17 @@
 """Binding, scale, eviction, logs, statistics: what lies under and beside objects."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from engine.api import begun
 from engine.api.gateway import LogOptions
 from engine.types.core import Pod
 from engine.types.stats import Tick
-from engine.types.status import InternalError
+from engine.types.status import InternalError, NotFound
 from tests.unit.api.world import DEPLOYMENT, POD, START, World, deployment, pod
 
 BINDING = {"apiVersion": "v1", "kind": "Binding", "target": {"kind": "Node", "name": "n1"}}
@@ -24,6 +26,8 @@ class OneNode:
 
     async def logs(self, pod: Pod, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         self.asked.append((pod.metadata.name, container, options))
+        if options.tail == 404:
+            raise NotFound("logs", container)
         for line in (b"one\n", b"two\n"):
             yield line
 
@@ -145,6 +149,31 @@ async def test_logs_refused(
     status = await world.refused("GET", f"{POD}/p/log", **query)
     assert status["code"] == 400
     assert message in status["message"]
+
+
+async def test_what_a_node_refuses_is_the_answer(world: World, running: OneNode) -> None:
+    status = await world.refused("GET", f"{POD}/p/log", tailLines="404")
+    assert status["message"] == 'logs "c" not found'
+
+
+async def test_a_log_that_says_nothing_yet_is_answered_and_can_be_closed(
+    world: World, running: OneNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(begun, "BEGIN", 0.001)
+    closed = asyncio.Event()
+
+    async def silent(pod: Pod, container: str, options: LogOptions) -> AsyncIterator[bytes]:
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            closed.set()
+
+    monkeypatch.setattr(running, "logs", silent)
+    response = await world.send("GET", f"{POD}/p/log", follow="true")
+    assert response.status == 200
+    await response.body.aclose()
+    assert closed.is_set()
 
 
 async def test_logs_of_pods_that_do_not_run(world: World) -> None:
