@@ -47,6 +47,10 @@ def main() -> None:
     except Failure as failure:
         print(f"podarium: {failure}", file=sys.stderr)
         sys.exit(failure.code)
+    except PermissionError as error:
+        name = error.filename or "this"
+        print(f"podarium: {name} belongs to root: run it with sudo -E", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

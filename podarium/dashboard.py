@@ -11,6 +11,7 @@ import click
 
 from engine.home import ClusterPaths
 from engine.launch import EngineOptions, running, spawn
+from engine.types.registry import find
 from podarium import documents
 from podarium.failure import Failure
 from podarium.lifecycle import down, follow_boot, require_root
@@ -27,7 +28,7 @@ def dashboard(paths: ClusterPaths, options: EngineOptions) -> None:
             2,
         )
     require_root()
-    boot = None
+    boot, was_down = None, not paths.run.exists()
     if running(paths) is None:
         spawn(paths, options)
         boot = paths.boot_log
@@ -41,7 +42,7 @@ def dashboard(paths: ClusterPaths, options: EngineOptions) -> None:
     outcome = run_dashboard(
         Endpoint(unix=paths.api_socket), cluster=paths.name, boot=boot, t0=STARTED
     )
-    if outcome == "stop":
+    if outcome == "stop" or (was_down and running(paths) is None):
         down(paths)
     elif running(paths) is not None:
         option = "" if paths.name == "default" else f" --cluster {paths.name}"
@@ -83,8 +84,10 @@ def picture(
     require_root()
     from podarium.demo.settled import settled
     from tui.endpoint import Endpoint
-    from tui.recording.screenshot import NotSettled, capture
+    from tui.recording.screenshot import VIEWS, NotSettled, capture
 
+    if view not in VIEWS and find(view) is None:
+        raise Failure(f"--view {view}: there is {', '.join(VIEWS)}, and every kind's name", 2)
     engine = spawn(paths, options)
     try:
         follow_boot(paths, engine)

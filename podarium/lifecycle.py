@@ -98,7 +98,10 @@ def down(paths: ClusterPaths, *, purge: bool = False) -> None:
 def _take_down(paths: ClusterPaths, *, purge: bool = False) -> None:
     from engine.teardown import teardown
 
-    left = teardown(paths, purge=purge)
+    try:
+        left = teardown(paths, purge=purge)
+    except OSError as error:
+        raise Failure(f"cluster {paths.name}: not all of it could be removed: {error}") from error
     if left:
         raise Failure(f"cluster {paths.name}: could not remove " + ", ".join(left))
 

@@ -93,7 +93,8 @@ class Links:
         """Fine when it is gone. Of a veth both ends go."""
         index = self.find(name)
         if index is not None:
-            with naming(f"link {name}"):
+            # The kernel may just be taking it away: a veth goes with the namespace of its peer.
+            with naming(f"link {name}"), _fine_when_gone():
                 self._ip.link("del", index=index)
 
     def address(self, index: int, ip: IPv4Address, prefix: int) -> None:
@@ -126,6 +127,15 @@ def in_netns(netns_fd: int, work: Callable[[Links], _T]) -> _T:
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="netns") as thread:
         return thread.submit(run).result()
+
+
+@contextmanager
+def _fine_when_gone() -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code != errno.ENODEV:
+            raise
 
 
 @contextmanager
