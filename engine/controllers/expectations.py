@@ -2,7 +2,8 @@
 
 A cache lags behind the writes of the one who reads it. Creations are counted and deletions named
 *before* they are asked for, and taken off when the watch shows them; until then the owner's size is
-not corrected. A write that is never seen is given up after five minutes (client-go's figure).
+not corrected. What is never seen (made and gone while the watch was down) is given up after half
+a minute; client-go waits five, but it looks over a network.
 """
 
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 
 from engine.types.clock import Clock
 
-GIVEN_UP_AFTER = 300.0
+GIVEN_UP_AFTER = 30.0
 
 
 @dataclass(slots=True)

@@ -26,7 +26,8 @@ FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 OWNER = "owner"
 """Name of the index by the uids of all owners."""
-WATCHED = tuple(r for r in RESOURCES if r.durable and "delete" in r.verbs)
+WATCHED = tuple(r for r in RESOURCES if "delete" in r.verbs and r.kind not in ("Event", "Image"))
+"""Events are many and go by their age; images are what the nodes hold, and belong to nobody."""
 GONE_KEPT = 1024
 
 
@@ -35,7 +36,7 @@ def _owner_uids(obj: Object) -> list[str]:
 
 
 class GarbageController(Controller):
-    """Follows owner references over every durable kind."""
+    """Follows owner references over every kind that can own or be owned."""
 
     name = "garbage-collector-controller"
     workers = 8

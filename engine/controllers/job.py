@@ -4,7 +4,7 @@ import time
 
 from engine.client.client import Client
 from engine.client.informer import key_of
-from engine.controllers.expectations import Expectations
+from engine.controllers.expectations import GIVEN_UP_AFTER, Expectations
 from engine.controllers.jobplan import INDEX, JobPlan, finished, plan
 from engine.controllers.ownership import Ownership
 from engine.controllers.patch import difference
@@ -65,7 +65,10 @@ class JobController(Controller):
         pods = self._pods.owned(job)
         steps = plan(job, pods, self.clock())
         failure = None
-        if self._expected.satisfied(key):
+        satisfied = self._expected.satisfied(key)
+        if not satisfied:
+            steps.look_in(GIVEN_UP_AFTER)
+        else:
             await self._control.delete(job, steps.delete)
             failure = await self._control.create(
                 job, len(steps.create), lambda n: self._pod(job, steps.create[n])

@@ -107,7 +107,10 @@ class NodeLifecycleController(Controller):
         if new is None:
             if old is not None:
                 self._heard.pop(old.metadata.name, None)
+                self._say(old, "RemovingNode", "Removing Node {} from Controller")
             return
+        if old is None:
+            self._say(new, "RegisteredNode", "Registered Node {} in Controller")
         if old is None or _heartbeat(old) != _heartbeat(new):
             self._heard[new.metadata.name] = self.clock()
         if (
@@ -117,6 +120,10 @@ class NodeLifecycleController(Controller):
             != [(c.type, c.status) for c in new.status.conditions]
         ):
             self.queue.add(new.metadata.name)
+
+    def _say(self, node: Node, reason: str, text: str) -> None:
+        name = node.metadata.name
+        self.events.record(node, "Normal", reason, f"Node {name} event: {text.format(name)}")
 
     async def reconcile(self, key: str) -> After | None:
         """Judge one node; come back when its silence would be too long."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from engine.client.client import Client
 from engine.client.informer import key_of
-from engine.controllers.expectations import Expectations
+from engine.controllers.expectations import GIVEN_UP_AFTER, Expectations
 from engine.controllers.ownership import Ownership
 from engine.controllers.patch import difference
 from engine.controllers.podcontrol import PodControl, pod_from_template
@@ -138,12 +138,13 @@ class ReplicaSetController(Controller):
         pods = await self._pods.claim(replica_set, selector.of(replica_set.spec.selector))
         active = [pod for pod in pods if is_active(pod)]
         failure: StatusError | None = None
-        if replica_set.metadata.deletion_timestamp is None and self._expected.satisfied(key):
+        satisfied = self._expected.satisfied(key)
+        if replica_set.metadata.deletion_timestamp is None and satisfied:
             failure = await self._resize(replica_set, active)
         await self._report(replica_set, active, str(failure or ""))
         if failure is not None:
             raise failure
-        return self._next_look(replica_set, active)
+        return self._next_look(replica_set, active) if satisfied else After(GIVEN_UP_AFTER)
 
     async def _resize(self, replica_set: ReplicaSet, active: Sequence[Pod]) -> StatusError | None:
         steps = plan(replica_set, active, self._related(replica_set))

@@ -12,9 +12,10 @@ from engine.client.informer import key_of
 from engine.controllers.nodelifecycle import BY_NODE, pods_by_node
 from engine.controllers.podstate import is_finished
 from engine.controllers.runtime import After, Controller, SharedInformers
-from engine.types.clock import Clock, parse
+from engine.types.clock import Clock, format, parse
+from engine.types.codec import to_dict
 from engine.types.nodes import Node, Taint
-from engine.types.pods import Pod, Toleration
+from engine.types.pods import Pod, PodCondition, Toleration
 from engine.types.status import NotFound
 
 
@@ -91,12 +92,27 @@ class TaintEvictionController(Controller):
             return None
         if at > now:
             return After(at - now)
-        text = f"Marking for deletion Pod {key}"
-        self.events.record(pod, "Normal", "TaintManagerEviction", text)
-        try:
-            await self.client.delete(
-                Pod, pod.metadata.name, pod.metadata.namespace, uid=pod.metadata.uid
-            )
-        except NotFound:
-            return None
+        await self._evict(pod, now)
         return None
+
+    async def _evict(self, pod: Pod, now: float) -> None:
+        meta = pod.metadata
+        text = f"Marking for deletion Pod {key_of(pod)}"
+        self.events.record(pod, "Normal", "TaintManagerEviction", text)
+        why = PodCondition(
+            type="DisruptionTarget",
+            status="True",
+            reason="DeletionByTaintManager",
+            message="Taint manager: deleting due to NoExecute taint",
+            last_transition_time=format(now),
+        )
+        others = [c for c in pod.status.conditions if c.type != why.type]
+        patch = {
+            "metadata": {"resourceVersion": meta.resource_version},
+            "status": {"conditions": [to_dict(c) for c in (*others, why)]},
+        }
+        try:
+            await self.client.patch(Pod, meta.name, meta.namespace, patch, subresource="status")
+            await self.client.delete(Pod, meta.name, meta.namespace, uid=meta.uid)
+        except NotFound:
+            return

@@ -7,6 +7,7 @@ Importing this module imports numpy.
 """
 
 import asyncio
+import logging
 import time
 
 from engine.client.client import Client
@@ -26,6 +27,8 @@ from engine.types.codec import to_dict
 from engine.types.nodes import Node
 from engine.types.pods import Pod, PodCondition
 from engine.types.status import Conflict, NotFound, StatusError
+
+log = logging.getLogger(__name__)
 
 NAME = "default-scheduler"
 BINDINGS_AT_ONCE = 128
@@ -96,7 +99,13 @@ class Scheduler:
 
     def _schedule(self, waiting: Waiting, writes: asyncio.TaskGroup) -> None:
         pod, now = waiting.pod, self._clock()
-        decision = self._cycle.decide(pod, at=now)
+        try:
+            decision = self._cycle.decide(pod, at=now)
+        except Exception:
+            # A fault about one pod must not stop the placing of all others.
+            log.exception("scheduling %s", pod.key)
+            self.queue.retry(waiting, now)
+            return
         self.decisions.add(decision)
         if decision.node:
             self.columns.place(pod, decision.node)
@@ -155,11 +164,15 @@ class Scheduler:
             last_transition_time=since or format(self._clock()),
         )
         others = [c for c in seen.status.conditions if c.type != "PodScheduled"]
-        patch = {"status": {"conditions": [to_dict(c) for c in (*others, condition)]}}
+        # Only over the state that was looked at: by now the pod may have been bound.
+        patch = {
+            "metadata": {"resourceVersion": seen.metadata.resource_version},
+            "status": {"conditions": [to_dict(c) for c in (*others, condition)]},
+        }
         try:
             await self._client.patch(Pod, pod.name, pod.namespace, patch, subresource="status")
         except (StatusError, Unreachable):
-            # The pod went, or the server is away: the next cycle says it again.
+            # The pod went or changed, or the server is away: the next cycle says it again.
             return
 
     # -- what is seen ---------------------------------------------------------------------------
