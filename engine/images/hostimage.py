@@ -24,7 +24,7 @@ import msgspec
 from engine.images.archive import host_platform, manifest_bytes
 from engine.images.blobs import HashedFile
 from engine.images.elf import Linker
-from engine.images.errors import ImageError, ImageNotFound
+from engine.images.errors import BadImage, BadLayer, ImageError, ImageNotFound
 from engine.images.host import Host, unchanged
 from engine.images.hostpython import HostPython, add_python, caches, imported_modules
 from engine.images.hosttree import HostTree
@@ -48,8 +48,9 @@ watch vmstat mount umount findmnt ip ss ping nc
 """
 _ESSENTIAL = ("sh", "ls", "cat")
 _TERMINALS = ("xterm", "xterm-256color", "screen", "screen-256color", "tmux-256color", "linux")
-# glibc loads these by name, so no header tells of them (before 2.34 also for /etc/passwd).
-_NSS = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2")
+# glibc loads these by name, so no header tells of them: for names (before 2.34 also those of
+# /etc/passwd), and for ending a thread.
+_BY_NAME = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1")
 
 _TEXTS = {
     "/etc/passwd": """\
@@ -84,6 +85,7 @@ class _Record(msgspec.Struct, frozen=True):
     """What an image was made from."""
 
     digest: str
+    python: str
     missing: list[str]
     seen: dict[str, list[int] | None]
 
@@ -100,9 +102,10 @@ def build(store: ImageStore, *, force: bool = False) -> Built:
             return found
         host = Host()
         missing: list[str] = []
-        image = _store(store, _layers(host, missing))
+        python = HostPython.running()
+        image = _store(store, _layers(host, python, missing))
         seen = {path: list(s) if s is not None else None for path, s in host.record().items()}
-        replace(record, msgspec.json.encode(_Record(str(image.digest), missing, seen)))
+        replace(record, msgspec.json.encode(_Record(str(image.digest), str(python), missing, seen)))
     return Built(image, True, missing)
 
 
@@ -110,19 +113,19 @@ def _still_right(store: ImageStore, path: Path) -> Built | None:
     try:
         record = msgspec.json.decode(path.read_bytes(), type=_Record)
         image = store.resolve(REFERENCE)
-    except (FileNotFoundError, msgspec.MsgspecError, ImageNotFound):
-        return None
-    if str(image.digest) != record.digest or not unchanged(record.seen):
-        return None
-    store.prepare(image)
+        same = str(image.digest) == record.digest and record.python == str(HostPython.running())
+        if not same or not unchanged(record.seen):
+            return None
+        store.prepare(image)
+    except (FileNotFoundError, msgspec.MsgspecError, ImageNotFound, BadImage, BadLayer):
+        return None  # never made, removed, or damaged: making it again mends it
     return Built(image, False, record.missing)
 
 
-def _layers(host: Host, missing: list[str]) -> Iterator[tuple[str, HostTree]]:
+def _layers(host: Host, python: HostPython, missing: list[str]) -> Iterator[tuple[str, HostTree]]:
     """The layers, lowest first, each with what history says of it; adds to what is missing."""
     for source in Path(__file__).parent.glob("*.py"):
         host.lstat(str(source))  # an image made by another version of this is another image
-    python = HostPython.running()
     linker = Linker(host)
     tools = HostTree(host)
     library = HostTree(host, [tools])
@@ -156,7 +159,7 @@ def _add_tools(tree: HostTree, linker: Linker, missing: list[str]) -> int:
         status = host.lstat(link)
         if status is not None and stat.S_ISLNK(status.st_mode):
             tree.copy(link)
-    for path in sorted(closure.files | set(linker.named(_NSS))):
+    for path in sorted(closure.files | set(linker.named(_BY_NAME))):
         tree.copy(path)
     for name in _TERMINALS:
         for folder in ("/lib/terminfo", "/usr/share/terminfo", "/etc/terminfo"):
@@ -168,10 +171,7 @@ def _add_tools(tree: HostTree, linker: Linker, missing: list[str]) -> int:
         tree.data(path, text.encode())
     for name, path in programs.items():
         tree.command(name, path)
-    if not tree.has("/bin"):
-        tree.folder("/bin")
-    if not tree.has("/usr/bin/sh"):
-        tree.link("/bin/sh", programs["sh"])
+    tree.link("/bin/sh", programs["sh"])  # where scripts and shells' own defaults look for it
     missing += [name for name in tools if name not in programs]
     missing += sorted(f"{name} (for {path})" for name, path in closure.missing)
     return len(programs)
@@ -186,8 +186,7 @@ def _store(store: ImageStore, layers: Iterable[tuple[str, HostTree]]) -> Image:
                 tree.write(file.write)
             finally:
                 digest = file.close()
-            if not store.blobs.has(digest):
-                store.blobs.adopt(folder / str(number), digest)
+            store.blobs.adopt(folder / str(number), digest)
             descriptors.append(Descriptor(media_type=OCI_LAYER, digest=digest, size=file.size))
             history.append({"created": _EPOCH, "created_by": f"podarium host image, {made_by}"})
     here = host_platform()

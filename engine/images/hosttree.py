@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from engine.images.errors import ImageError
 from engine.images.host import BIN, Host
-from engine.images.tar import DIRECTORY, FILE, SYMLINK, Entry, Writer
+from engine.images.tar import DIRECTORY, FILE, SYMLINK, Entry
+from engine.images.tarwriter import Writer
 
 _CHUNK = 1 << 20
 
@@ -28,9 +29,6 @@ class HostTree:
         self._below = below
         self._entries: dict[str, Entry] = {}
         self._sources: dict[str, str | bytes] = {}
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
     def has(self, path: str) -> bool:
         return path in self._entries or any(tree.has(path) for tree in self._below)
@@ -61,22 +59,18 @@ class HostTree:
 
     def folder(self, path: str, mode: int = 0o755) -> None:
         """Add a directory of our own, over whatever mode a copy gave it."""
-        self._parents(path)
-        self._put(path, DIRECTORY, mode)
-
-    def text(self, path: str, text: str) -> None:
-        self.data(path, text.encode())
+        self._put(self._place(path), DIRECTORY, mode)
 
     def data(self, path: str, data: bytes) -> None:
         """Add a file of our own."""
-        self._parents(path)
+        path = self._place(path)
         self._put(path, FILE, 0o644, size=len(data))
         self._sources[path] = data
 
     def link(self, path: str, target: str) -> None:
         """Add a link of our own, unless the name is taken."""
+        path = self._place(path)
         if not self.has(path):
-            self._parents(path)
             self._put(path, SYMLINK, 0o777, link=os.fsencode(target))
 
     def command(self, name: str, path: str) -> None:
@@ -99,15 +93,20 @@ class HostTree:
         source = self._sources.get(path, b"")
         return [source] if isinstance(source, bytes) else _read(source)
 
-    def _parents(self, path: str) -> None:
-        parent = os.path.dirname(path)
-        if parent != "/" and parent not in self._entries:
-            # Where the host's own is a link (/bin), what is put there goes where it leads.
-            status = self.host.lstat(parent)
-            if status is not None and stat.S_ISLNK(status.st_mode) and self.has(parent):
-                raise ImageError(f"{path}: {parent} is a link")
-            self._parents(parent)
-            self._put(parent, DIRECTORY, 0o755)
+    def _place(self, path: str) -> str:
+        """Where `path` lies when its folder is a copied link (/bin); its folders are there then."""
+        folder, name = os.path.split(path)
+        if folder == "/":
+            return path
+        entry = next(
+            (t._entries[folder] for t in (self, *self._below) if folder in t._entries), None
+        )
+        if entry is not None and entry.kind == SYMLINK:
+            folder = self.host.real(folder) or folder
+        elif entry is None or folder not in self._entries:
+            folder = self._place(folder)
+            self._put(folder, DIRECTORY, entry.mode if entry else 0o755)
+        return f"{folder}/{name}"
 
     def _put(self, path: str, kind: bytes, mode: int, link: bytes = b"", size: int = 0) -> None:
         parts = tuple(os.fsencode(path).strip(b"/").split(b"/"))

@@ -63,7 +63,8 @@ class ImageStore:
             (self.root / name).mkdir(mode=0o700, exist_ok=True)
         self.blobs = BlobStore(self.root)
         self.layers = LayerPool(self.root, DirDriver(), limits or Limits())
-        self._catalog = Catalog(self.root / "images.sqlite")
+        with locked(self.root / "locks" / "catalog"):  # SQLite does not wait for who makes a WAL
+            self._catalog = Catalog(self.root / "images.sqlite")
         self._parsed: dict[Digest, tuple[Manifest, ConfigFile]] = {}
         sweep(self.root / "tmp")
         if not (self.root / "oci-layout").exists():

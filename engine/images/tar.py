@@ -1,9 +1,8 @@
-"""Tar archives, read and written as layers need them.
+"""Tar archives, read as layers need them.
 
 The reader takes a stream of byte chunks from a stranger and gives typed entries; whatever is not
 exactly right raises BadLayer, and no length from the archive is believed beyond a limit. Names are
-bytes and are given as lists of components, in which neither "..", NUL nor an empty part can occur.
-The writer is deterministic: the same entries give the same bytes.
+bytes and are given as tuples of components, in which neither "..", NUL nor an empty part can occur.
 
 `tarfile` spends 170 us on an entry and follows other rules (its filters refuse what layers need:
 devices, absolute symlinks, a file that replaces a directory); this reader spends 10.
@@ -19,7 +18,7 @@ from engine.images.errors import BadLayer
 
 BLOCK = 512
 _ZERO = bytes(BLOCK)
-_XATTR = b"SCHILY.xattr."
+XATTR = b"SCHILY.xattr."
 _MAX_ID = 0xFFFFFFFE  # (uid_t) -1 means "no change" to chown(2)
 _NS = 1_000_000_000
 _MAX_TIME = (1 << 40) * _NS  # 34,000 years: filesystems cut off earlier
@@ -164,7 +163,7 @@ class Reader:
         if header == _ZERO:
             return None
         stated = _number(header[148:156])
-        if stated != _checksum(header) and stated != _signed_checksum(header):
+        if stated != checksum(header) and stated != _signed_checksum(header):
             raise BadLayer("header checksum is wrong")
         return header
 
@@ -248,10 +247,10 @@ class Reader:
                 entry.gid = _decimal(key, value)
             elif key == b"mtime":
                 entry.mtime = _time(value)
-            elif key.startswith(_XATTR):
+            elif key.startswith(XATTR):
                 if len(value) > self._limits.xattr:
                     raise BadLayer(f"extended attribute {key[13:80]!r} of {len(value)} bytes")
-                xattrs.append((key[len(_XATTR) :], value))
+                xattrs.append((key[len(XATTR) :], value))
         entry.xattrs = tuple(xattrs)
 
     def _parts(self, name: bytes) -> Parts:
@@ -273,14 +272,14 @@ class Reader:
         return self._parts(entry.link)
 
 
-def _checksum(header: bytes) -> int:
+def checksum(header: bytes) -> int:
     return sum(header) - sum(header[148:156]) + 8 * 32
 
 
 def _signed_checksum(header: bytes) -> int:
     # Some old writers summed `char`, which was signed.
     high = sum(byte > 127 for byte in header[:148] + header[156:])
-    return _checksum(header) - 256 * high
+    return checksum(header) - 256 * high
 
 
 def _number(field: bytes, *, signed: bool = False) -> int:
@@ -322,7 +321,7 @@ def _records(data: bytes) -> dict[bytes, bytes]:
         key, equals, value = data[space + 1 : stop - 1].partition(b"=")
         if not equals or not key:
             raise BadLayer("PAX header: a record without '='")
-        if value or key.startswith(_XATTR):
+        if value or key.startswith(XATTR):
             records[key] = value
         else:
             records.pop(key, None)  # an empty value takes the record back
@@ -344,90 +343,3 @@ def _time(value: bytes) -> int:
         raise BadLayer(f"PAX mtime {value[:40]!r} is not a time")
     nanoseconds = int(seconds) * _NS + int((fraction + b"000000000")[:9])
     return -nanoseconds if negative else nanoseconds
-
-
-class Writer:
-    """Writes an archive: ustar, with a PAX header only where ustar cannot say it."""
-
-    def __init__(self, write: Callable[[bytes], object]) -> None:
-        self._write = write
-
-    def add(self, entry: Entry, body: Iterable[bytes] = ()) -> None:
-        """Write one member. Raise ValueError when `body` is not `entry.size` bytes long."""
-        name = b"/".join(entry.parts) or b"."
-        if entry.kind == DIRECTORY:
-            name += b"/"
-        pax = {b"SCHILY.xattr." + key: value for key, value in entry.xattrs}
-        seconds, fraction = divmod(entry.mtime, _NS)
-        if fraction or not 0 <= seconds < 1 << 33:
-            pax[b"mtime"] = _seconds(entry.mtime)
-            seconds = max(0, min(seconds, (1 << 33) - 1))
-        for key, value, limit in (
-            (b"path", name, 100),
-            (b"linkpath", entry.link, 100),
-        ):
-            if len(value) > limit:
-                pax[key] = value
-        for key, number, bits in (
-            (b"uid", entry.uid, 21),
-            (b"gid", entry.gid, 21),
-            (b"size", entry.size, 33),
-        ):
-            if number >= 1 << bits:
-                pax[key] = b"%d" % number
-        if pax:
-            data = b"".join(_record(key, pax[key]) for key in sorted(pax))
-            self._write(_ustar(b"PaxHeaders/" + name[-80:].strip(b"/"), b"x", size=len(data)))
-            self._write(data + bytes(-len(data) % BLOCK))
-        self._write(
-            _ustar(
-                name[:100], entry.kind, entry.mode, entry.uid, entry.gid, entry.size, seconds,
-                entry.link[:100], entry.device,
-            )
-        )  # fmt: skip
-        written = 0
-        for chunk in body:
-            written += len(chunk)
-            self._write(chunk)
-        if written != entry.size:
-            raise ValueError(f"{name!r}: {written} bytes where {entry.size} were announced")
-        if padding := -written % BLOCK:
-            self._write(bytes(padding))
-
-    def close(self) -> None:
-        """Write the end marker."""
-        self._write(bytes(2 * BLOCK))
-
-
-def _ustar(
-    name: bytes, kind: bytes, mode: int = 0o644, uid: int = 0, gid: int = 0, size: int = 0,
-    mtime: int = 0, link: bytes = b"", device: int = 0,
-) -> bytes:  # fmt: skip
-    header = bytearray(BLOCK)
-    header[0 : len(name)] = name
-    header[100:108] = b"%07o\0" % mode
-    header[108:116] = b"%07o\0" % (uid & 0o7777777)
-    header[116:124] = b"%07o\0" % (gid & 0o7777777)
-    header[124:136] = b"%011o\0" % (size & 0o77777777777)
-    header[136:148] = b"%011o\0" % mtime
-    header[156:157] = kind
-    header[157 : 157 + len(link)] = link
-    header[257:265] = b"ustar\x0000"
-    header[329:337] = b"%07o\0" % os.major(device)
-    header[337:345] = b"%07o\0" % os.minor(device)
-    header[148:156] = b"%06o\0 " % _checksum(bytes(header))
-    return bytes(header)
-
-
-def _record(key: bytes, value: bytes) -> bytes:
-    body = b" %s=%s\n" % (key, value)
-    length = len(body)
-    while len(str(length)) + len(body) != length:
-        length = len(str(length)) + len(body)
-    return str(length).encode() + body
-
-
-def _seconds(nanoseconds: int) -> bytes:
-    sign = b"-" if nanoseconds < 0 else b""
-    seconds, fraction = divmod(abs(nanoseconds), _NS)
-    return sign + b"%d.%09d" % (seconds, fraction)

@@ -68,11 +68,6 @@ class Digest:
     def hex(self) -> str:
         return self._text[7:]
 
-    @property
-    def short(self) -> str:
-        """Twelve digits, as people read them."""
-        return self._text[7:19]
-
 
 class Platform(msgspec.Struct, frozen=True, kw_only=True):
     """Which machines an image runs on."""

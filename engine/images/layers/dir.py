@@ -18,13 +18,12 @@ from pathlib import Path
 
 from engine.images.erase import erase
 from engine.images.errors import BadLayer, ImageError
+from engine.images.layers.attributes import NODES, dress, entry_of, kept_xattrs
 from engine.images.layers.base import OPAQUE, WHITEOUT_DEVICE, Unpacked
 from engine.images.layers.view import Found, StackView
 from engine.images.tar import (
-    BLOCK_DEVICE,
     CHAR,
     DIRECTORY,
-    FIFO,
     FILE,
     HARDLINK,
     SYMLINK,
@@ -43,9 +42,6 @@ _CACHED = 256  # directories kept open: below the usual limit of 1,024 descripto
 _WHITEOUT = b".wh."
 _OPAQUE_MARK = b".wh..wh..opq"
 _AUFS = b".wh..wh."
-# What a layer may say about its files. Not trusted.overlay.* (it would steer the mount), not
-# security.selinux (the host's own labels).
-_KEPT = (b"user.", b"security.capability", b"system.posix_acl_")
 # These say nothing about the layer.
 _OURS = {
     errno.ENOSPC,
@@ -56,7 +52,6 @@ _OURS = {
     errno.ENFILE,
     errno.ENOMEM,
 }
-_NODES = {CHAR: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 
 
 class DirDriver:
@@ -156,7 +151,7 @@ class _Unpacking:
             descriptor = os.open(name, _CREATE, 0o600, dir_fd=self._free(entry.parts))
         try:
             reader.copy(lambda view: os.write(descriptor, view))
-            _dress(descriptor, entry)
+            dress(descriptor, entry)
         finally:
             os.close(descriptor)
 
@@ -178,7 +173,7 @@ class _Unpacking:
                 f"entry {self._entries}: device 0:0, which overlayfs takes for a whiteout"
             )
         directory, name = self._place(entry.parts)
-        mode = _NODES[entry.kind] | 0o600
+        mode = NODES[entry.kind] | 0o600
         try:
             os.mknod(name, mode, entry.device, dir_fd=directory)
         except FileExistsError:
@@ -228,7 +223,7 @@ class _Unpacking:
         if found is None or target in self._whiteouts or self._hidden(target):
             return  # linking will say that it is not there
         self._dependent = True
-        entry = _entry_of(target, found)
+        entry = entry_of(target, found)
         if entry.kind == DIRECTORY:
             raise BadLayer(f"entry {self._entries}: hard link to a directory")
         if entry.kind == SYMLINK:
@@ -252,8 +247,8 @@ class _Unpacking:
             try:
                 while os.sendfile(descriptor, source, None, 1 << 24):
                     pass
-                entry.xattrs = _xattrs(source)
-                _dress(descriptor, entry)
+                entry.xattrs = kept_xattrs(source)
+                dress(descriptor, entry)
             finally:
                 os.close(descriptor)
         finally:
@@ -399,7 +394,7 @@ class _Unpacking:
                     continue  # replaced through a link later on
                 raise
             try:
-                _dress(descriptor, self._directories[parts])
+                dress(descriptor, self._directories[parts])
             finally:
                 os.close(descriptor)
 
@@ -410,38 +405,4 @@ class _Unpacking:
         found = None if hidden else self._view.lookup(parts)
         if found is None or not stat.S_ISDIR(found.status.st_mode):
             return Entry(parts, DIRECTORY, 0o755)
-        return _entry_of(parts, found)
-
-
-def _entry_of(parts: Parts, found: Found) -> Entry:
-    """A file of a lower layer, as an archive would have it."""
-    status = found.status
-    kinds = {stat.S_IFREG: FILE, stat.S_IFDIR: DIRECTORY, stat.S_IFLNK: SYMLINK}
-    kinds |= {mode: kind for kind, mode in _NODES.items()}
-    entry = Entry(
-        parts, kinds[stat.S_IFMT(status.st_mode)], stat.S_IMODE(status.st_mode), status.st_uid,
-        status.st_gid, status.st_size, status.st_mtime_ns, device=status.st_rdev,
-    )  # fmt: skip
-    if entry.kind == SYMLINK:
-        entry.link = os.readlink(found.name, dir_fd=found.directory)
-    if entry.kind == DIRECTORY:
-        descriptor = os.open(found.name, _OPEN, dir_fd=found.directory)
-        try:
-            entry.xattrs = _xattrs(descriptor)
-        finally:
-            os.close(descriptor)
-    return entry
-
-
-def _xattrs(descriptor: int) -> tuple[tuple[bytes, bytes], ...]:
-    names = [os.fsencode(name) for name in os.listxattr(descriptor)]
-    return tuple((name, os.getxattr(descriptor, name)) for name in names if name.startswith(_KEPT))
-
-
-def _dress(descriptor: int, entry: Entry) -> None:
-    os.fchown(descriptor, entry.uid, entry.gid)
-    os.fchmod(descriptor, entry.mode)
-    for name, value in entry.xattrs:
-        if name.startswith(_KEPT):
-            os.setxattr(descriptor, name, value)
-    os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+        return entry_of(parts, found)

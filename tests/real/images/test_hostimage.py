@@ -38,6 +38,13 @@ def image(store: ImageStore) -> Image:
 
 
 @pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three tools and no Python, where what is in the image does not matter."""
+    monkeypatch.setattr(hostimage, "_TOOLS", "sh ls cat")
+    monkeypatch.setattr(hostimage, "add_python", lambda *_: set())
+
+
+@pytest.fixture
 def rootfs(store: ImageStore, image: Image, tmp_path: Path) -> Rootfs:
     return create_rootfs(store.prepare(image), tmp_path / "c", hostname="h", hosts=b"", resolv=b"")
 
@@ -143,18 +150,19 @@ def test_the_bytes_are_the_same_each_time(image: Image, tmp_path: Path) -> None:
     assert said["seconds"] > 0
 
 
-def test_an_unchanged_host_is_recognised(
-    tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("small")
+def test_an_unchanged_host_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ImageStore(tmp_path / "store")
-    assert build(store).built
+    first = build(store)
+    image = first.image
+    assert first.built
     inodes = [path.stat().st_ino for path in store.prepare(image)]
     again = build(store)
     assert (again.built, again.image.digest) == (False, image.digest)
     assert build(store, force=True).built
     assert [path.stat().st_ino for path in store.prepare(image)] == inodes
     store.remove(REFERENCE)
-    monkeypatch.setattr(hostimage, "_layers", lambda host, missing: pytest.fail("it is made again"))
+    monkeypatch.setattr(hostimage, "_layers", lambda *_: pytest.fail("it is made again"))
     with pytest.raises(pytest.fail.Exception, match="made again"):
         build(store)
 
@@ -196,6 +204,45 @@ def test_every_look_is_part_of_the_record(tmp_path: Path) -> None:
         assert not unchanged(record), change
     (tmp_path / "unrelated").write_text("")
     assert unchanged(look())
+
+
+def test_what_is_put_in_a_copied_link_lies_where_it_leads(tmp_path: Path) -> None:
+    """A merged /usr: /bin is a link, and /bin/sh of our own must not make a folder of it."""
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "bin").symlink_to("usr/bin")
+    tree = HostTree(Host())
+    tree.copy(f"{tmp_path}/bin")
+    tree.link(f"{tmp_path}/bin/sh", "dash")
+    assert tree.has(f"{tmp_path}/usr/bin/sh")
+    assert not tree.has(f"{tmp_path}/bin/sh")
+
+
+@pytest.mark.usefixtures("small")
+def test_another_python_makes_another_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of the files that were looked at has changed then."""
+    store = ImageStore(tmp_path / "store")
+    build(store)
+    monkeypatch.setattr(HostPython, "running", lambda: HostPython("/usr/bin/other", ()))
+    monkeypatch.setattr(hostimage, "_layers", lambda *_: pytest.fail("it is made again"))
+    with pytest.raises(pytest.fail.Exception, match="made again"):
+        build(store)
+
+
+@pytest.mark.parametrize("blob", ["layer", "config", "manifest"])
+@pytest.mark.usefixtures("small")
+def test_a_damaged_one_is_mended(tmp_path: Path, blob: str) -> None:
+    store = ImageStore(tmp_path / "store")
+    image = build(store).image
+    digests = {
+        "layer": image.layers[-1].digest, "config": image.config_digest, "manifest": image.digest
+    }  # fmt: skip
+    store.blobs.path(digests[blob]).write_bytes(b"")
+    again = ImageStore(store.root)
+    again.layers.boot = "after the power failed"
+    assert build(again).built
+    assert len(again.prepare(again.resolve(REFERENCE))) == 3
 
 
 def test_another_python_than_the_running_one(tmp_path: Path) -> None:

@@ -108,6 +108,11 @@ def test_the_later_kind_wins(
     assert found["a"][0][0] == kind
 
 
+def test_what_comes_after_a_replaced_directory_lands_in_the_new_one(tmp_path: Path) -> None:
+    members = [folder("d"), file("d/old"), file("d"), folder("d"), file("d/new")]
+    assert names(tmp_path, members) == {"d", "d/new"}
+
+
 def test_a_directory_over_a_directory_changes_only_its_attributes(tmp_path: Path) -> None:
     found = tree(tmp_path, [folder("d"), file("d/a"), folder("d", mode=0o700, uid=7, mtime=5)])
     assert found["d"][:4] == ["drwx------", 7, 0, 5 * 10**9]

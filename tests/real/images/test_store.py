@@ -168,6 +168,31 @@ def test_a_container_that_is_gone_without_a_word_holds_nothing(
     assert store.remove("a/one:1").layers == 1
 
 
+def test_a_blob_is_on_the_disk_before_it_has_its_name(
+    store: ImageStore, layout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[tuple[str, int]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def recorded_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        events.append(("fsync", os.fstat(descriptor).st_ino))
+
+    def recorded_rename(source: Path, target: Path) -> None:
+        events.append(("rename", os.stat(source).st_ino))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "rename", recorded_rename)
+    store.load(layout)
+    folder = store.root / "blobs/sha256"
+    for blob in folder.iterdir():
+        inode = blob.stat().st_ino
+        named = events.index(("rename", inode))
+        assert events.index(("fsync", inode)) < named
+        assert ("fsync", folder.stat().st_ino) in events[named:]
+
+
 _COLLECT = """
 import sys
 from pathlib import Path
@@ -263,8 +288,8 @@ def test_killed_anywhere_leaves_a_whole_store(tmp_path: Path, layout: Path) -> N
             break
         assert done.returncode == -signal.SIGKILL
         killed += 1
-        step += 1 + step // 6
-    assert killed > 10
+        step += 1 + step // 5
+    assert killed > 8
 
 
 def test_a_sweep_leaves_the_work_of_the_living(store: ImageStore) -> None:

@@ -1,0 +1,47 @@
+"""What an archive says about a file, put on a file, and read back from one."""
+
+import os
+import stat
+
+from engine.images.layers.view import Found
+from engine.images.tar import BLOCK_DEVICE, CHAR, DIRECTORY, FIFO, FILE, SYMLINK, Entry, Parts
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# What a layer may say about its files. Not trusted.overlay.* (it would steer the mount), not
+# security.selinux (the host's own labels).
+_KEPT = (b"user.", b"security.capability", b"system.posix_acl_")
+NODES = {CHAR: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
+
+
+def entry_of(parts: Parts, found: Found) -> Entry:
+    """A file of a lower layer, as an archive would have it."""
+    status = found.status
+    kinds = {stat.S_IFREG: FILE, stat.S_IFDIR: DIRECTORY, stat.S_IFLNK: SYMLINK}
+    kinds |= {mode: kind for kind, mode in NODES.items()}
+    entry = Entry(
+        parts, kinds[stat.S_IFMT(status.st_mode)], stat.S_IMODE(status.st_mode), status.st_uid,
+        status.st_gid, status.st_size, status.st_mtime_ns, device=status.st_rdev,
+    )  # fmt: skip
+    if entry.kind == SYMLINK:
+        entry.link = os.readlink(found.name, dir_fd=found.directory)
+    if entry.kind == DIRECTORY:
+        descriptor = os.open(found.name, _DIRECTORY, dir_fd=found.directory)
+        try:
+            entry.xattrs = kept_xattrs(descriptor)
+        finally:
+            os.close(descriptor)
+    return entry
+
+
+def kept_xattrs(descriptor: int) -> tuple[tuple[bytes, bytes], ...]:
+    names = [os.fsencode(name) for name in os.listxattr(descriptor)]
+    return tuple((name, os.getxattr(descriptor, name)) for name in names if name.startswith(_KEPT))
+
+
+def dress(descriptor: int, entry: Entry) -> None:
+    os.fchown(descriptor, entry.uid, entry.gid)
+    os.fchmod(descriptor, entry.mode)
+    for name, value in entry.xattrs:
+        if name.startswith(_KEPT):
+            os.setxattr(descriptor, name, value)
+    os.utime(descriptor, ns=(entry.mtime, entry.mtime))
