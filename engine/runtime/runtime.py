@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.home import NodePaths
+from engine.linux.pidfd import pidfd_open
 from engine.runtime import keepers, wire
 from engine.runtime.errors import (
     KeeperLost,
@@ -314,9 +315,16 @@ class Runtime:
         return sock
 
     async def shutdown(self) -> None:
-        """Kill everything of this node, remove its cgroups, and end the keeper."""
-        await self._ask("shutdown", "")
-        await self.lost.wait()
+        """Kill everything of this node, remove its cgroups, and wait for the keeper's end."""
+        held = pidfd_open(self.keeper_pid)
+        gone = asyncio.Event()
+        self._loop.add_reader(held, gone.set)
+        try:
+            await self._ask("shutdown", "")
+            await gone.wait()
+        finally:
+            self._loop.remove_reader(held)
+            os.close(held)
 
     async def _ask(
         self, verb: str, about: str, *arguments: object, fds: tuple[int, ...] = ()

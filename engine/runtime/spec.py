@@ -65,9 +65,9 @@ class Root(OCI, frozen=True):
 class Mount(OCI, frozen=True):
     """A filesystem, or a bind mount (options "bind" or "rbind") of `source`.
 
-    Options are mount(8)'s flags ("ro", "nosuid", ...); others go to the filesystem. `below` is our
-    own: the part of a bind's source that is shown, resolved inside it at the moment of the mount, so
-    that no symlink in a volume leads out (CVE-2017-1002101, CVE-2021-25741).
+    Options are mount(8)'s flags ("ro", "nosuid", ...); others go to the filesystem. `below` is
+    ours: the part of a bind's source that is shown, resolved inside it at the moment of the mount,
+    so that no symlink in a volume leads out (CVE-2017-1002101, CVE-2021-25741).
     """
 
     destination: str

@@ -10,6 +10,7 @@ user. What does not fit a datagram travels in a memfd.
 
 from __future__ import annotations
 
+import array
 import marshal
 import os
 import socket
@@ -46,7 +47,9 @@ class Packet:
 
     def send(self, sock: socket.socket) -> None:
         """Raise BlockingIOError when it has to be tried again later."""
-        socket.send_fds(sock, [self._data], self._fds, socket.MSG_NOSIGNAL)
+        passed = array.array("i", self._fds).tobytes()
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)] if passed else []
+        sock.sendmsg([self._data], rights, socket.MSG_NOSIGNAL)
         self.close()
 
     def close(self) -> None:
@@ -56,8 +59,11 @@ class Packet:
 
 def receive(sock: socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
     """The next message and its descriptors, now the caller's; None when the other end is gone."""
-    flags = socket.MSG_CMSG_CLOEXEC
-    data, fds, _, _ = socket.recv_fds(sock, _DATAGRAM + 1024, _MAX_FDS, flags)
+    # Not socket.recv_fds(), which drops the flags it is given: every program that we start from
+    # then on would inherit the descriptors.
+    room = socket.CMSG_LEN(_MAX_FDS * array.array("i").itemsize)
+    data, rights, _, _ = sock.recvmsg(_DATAGRAM + 1024, room, socket.MSG_CMSG_CLOEXEC)
+    fds = [fd for _, _, passed in rights for fd in array.array("i", passed)]
     if not data:
         return None
     if data[:1] == _INLINE:
