@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
+from importlib.metadata import version
 from ipaddress import IPv4Network
 
 from engine.client.client import Client
@@ -32,8 +33,8 @@ from engine.types.pods import Pod
 from engine.types.stats import ContainerSample, NodeSample
 
 COMPONENT = "kubelet"
-VERSION = "0.1.0"
 RELAUNCH_S = 2.0
+AFTER_DEFECT_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Kubelet:
             pool=PodPool(IPv4Network(node.pod_cidr)),
             sources=Sources(client, self._sources_changed),
         )
-        self._registration = Registration(client, self.node, VERSION)
+        self._registration = Registration(client, self.node, version("podarium"))
         self._pods = Informer(client, Pod, fields=f"spec.nodeName={node.name}")
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -124,15 +125,21 @@ class Kubelet:
             self._begin(PodWorker(self.node, new))
 
     def _begin(self, worker: PodWorker) -> None:
-        uid = worker.uid
-        self._workers[uid] = worker
-        self._tasks[uid] = task = asyncio.create_task(worker.run(), name=f"pod {worker.name}")
-        task.add_done_callback(lambda task: self._worker_ended(worker, task))
+        self._workers[worker.uid] = worker
+        self._tasks[worker.uid] = asyncio.create_task(self._work(worker), name=worker.name)
 
-    def _worker_ended(self, worker: PodWorker, task: asyncio.Task[None]) -> None:
-        del self._workers[worker.uid], self._tasks[worker.uid]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("pod %s: %s", worker.name, error, exc_info=error)
+    async def _work(self, worker: PodWorker) -> None:
+        """Let the worker work until its pod is gone: a defect may delay it, not lose a pod."""
+        try:
+            while not worker.done.is_set():
+                try:
+                    await worker.run()
+                except ExceptionGroup as defect:
+                    log.error("pod %s: %s", worker.name, defect, exc_info=defect)
+                    await asyncio.sleep(AFTER_DEFECT_S)
+        finally:
+            await worker.close()
+            del self._workers[worker.uid], self._tasks[worker.uid]
 
     def _sources_changed(self, uid: str) -> None:
         if worker := self._workers.get(uid):
@@ -232,13 +239,18 @@ class Kubelet:
         """What the node and its containers use, with rates since the last look."""
         if self.node.runtime.lost.is_set():
             return NodeSample(), {}
-        if self._sampler is None:
-            links = links_of(self.node.runtime.netns_fd())
-            node = self.node
-            self._sampler = NodeSampler(self.name, node.hierarchy, node.paths.cgroup, links)
+        node = self.node
         targets = [target for worker in self._workers.values() for target in _targets(worker)]
         running = len({target.key.rpartition("/")[0] for target in targets})
-        return self._sampler.look(targets, running)
+        try:
+            if self._sampler is None:
+                links = links_of(node.runtime.netns_fd())
+                self._sampler = NodeSampler(self.name, node.hierarchy, node.paths.cgroup, links)
+            return self._sampler.look(targets, running)
+        except OSError as error:
+            log.warning("statistics of node %s: %s", self.name, error)
+            self._close_sampler()
+            return NodeSample(pods=running), {}
 
     def _close_sampler(self) -> None:
         if self._sampler is not None:

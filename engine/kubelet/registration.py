@@ -16,7 +16,7 @@ from engine.client.client import Client
 from engine.client.errors import Unreachable
 from engine.images.types import Image
 from engine.kubelet.node import LocalNode, NodeConfig
-from engine.types import clock, codec
+from engine.types import clock, codec, quantity
 from engine.types.coordination import Lease, LeaseSpec
 from engine.types.declare import Quantity
 from engine.types.meta import ObjectMeta, owner_reference
@@ -92,7 +92,7 @@ def node_status(
 ) -> NodeStatus:
     """A node's status but for its conditions. `disk` is (free, total) bytes of where pods write."""
     resources: dict[str, Quantity] = {
-        "cpu": str(config.cpu) if config.cpu % 1 else str(int(config.cpu)),
+        "cpu": quantity.format_cpu(config.cpu),
         "memory": f"{config.memory // 1024}Ki",
         "pods": str(config.pods),
         "ephemeral-storage": f"{(config.storage or disk[1]) // 1024}Ki",

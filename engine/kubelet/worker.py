@@ -131,24 +131,28 @@ class PodWorker:
     # The loop
 
     async def run(self) -> None:
-        """Look after the pod until it is gone."""
-        reporting = asyncio.create_task(self._reporter.run())
-        try:
+        """Look after the pod until it is gone. After an error it may be run again."""
+        async with asyncio.TaskGroup() as parts:
+            reporting = parts.create_task(self._reporter.run())
             while not self.done.is_set():
                 self._woken.clear()
                 delay = await self._step()
                 self._reporter.wake()
-                if self.done.is_set():
-                    return
-                try:
-                    async with asyncio.timeout(delay):
-                        await self._woken.wait()
-                except TimeoutError:
-                    continue
-        finally:
+                if not self.done.is_set():
+                    await self._rest(delay)
             reporting.cancel()
-            await asyncio.gather(reporting, return_exceptions=True)
-            await self.lives.close()
+
+    async def _rest(self, delay: float | None) -> None:
+        """Wait to be woken, at most `delay` seconds."""
+        try:
+            async with asyncio.timeout(delay):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def close(self) -> None:
+        """Stop watching; the containers live on."""
+        await self.lives.close()
 
     async def _step(self) -> float | None:
         """One look at everything; seconds until the next one, or None to wait to be woken."""
@@ -192,6 +196,8 @@ class PodWorker:
         """What the containers stand on, as the pod and its sources are now."""
         if self._standing is None:
             pod = self.pod
+            if not self.ground.sandbox:
+                self._warn_of_host_ports()
             standing = await self.ground.set_up(pod)
             self._facts.pod_ip, self._facts.sandbox = self.ground.ip, True
             self._waiting.succeeded(_GROUND)
@@ -271,6 +277,12 @@ class PodWorker:
             except (NotFound, Conflict):
                 pass  # somebody was faster
         self.done.set()
+
+    def _warn_of_host_ports(self) -> None:
+        ports = [p.host_port for c in self._containers() for p in c.ports if p.host_port]
+        if ports:
+            text = f"hostPort is not supported: ports {ports} are open at the pod's address only"
+            self._event("Warning", "HostPortNotSupported", text)
 
     def _say(self, container: str, type: str, reason: str, message: str) -> None:
         self.lives.event(self.pod, container, type, reason, message)

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from engine.kubelet import decision, kubelet
 from engine.types.pods import Pod
 from tests.real.kubelet.conftest import IMAGE, NOTHING, Cluster
 
@@ -66,7 +69,8 @@ async def test_a_failing_liveness_probe_restarts(cluster: Cluster) -> None:
     await cluster.run(
         "ill",
         {
-            "command": ["sh", "-c", f"touch /sick; {OBEDIENT}"],
+            # The trap first: pid 1 is not sent a signal that it has no handler for.
+            "command": ["sh", "-c", OBEDIENT.replace("echo up", "touch /sick")],
             "livenessProbe": {**probe, "failureThreshold": 1},
         },
     )
@@ -275,3 +279,20 @@ async def test_only_the_last_two_logs_are_kept(cluster: Cluster, tmp_path: Path)
     pod = await cluster.until("many", lambda p: main(p) and main(p).restart_count >= 4)
     await cluster.delete("many")
     del pod
+
+
+async def test_a_defect_delays_a_pod_and_does_not_lose_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = decision.due
+
+    def defective(*arguments):
+        monkeypatch.setattr(decision, "due", real)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(kubelet, "AFTER_DEFECT_S", 0.0)
+    monkeypatch.setattr(decision, "due", defective)
+    await cluster.run("p", {"command": ["sleep", "1000"]})
+    pod = await cluster.until("p", running)
+    assert main(pod).restart_count == 0
+    await cluster.delete("p", grace=0)
