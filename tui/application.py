@@ -67,7 +67,8 @@ class PodariumApp(App[str]):
     MainScreen { layout: vertical; background: $background; }
     #body { height: 1fr; }
     #main { width: 1fr; height: 1fr; }
-    #side { width: 44%; height: 1fr; border-left: solid $line; padding: 0 1; display: none; }
+    #strip { height: 14; }
+    #side { width: 42%; height: 1fr; border-left: solid $line; padding: 0 1; display: none; }
     Surface { scrollbar-size: 0 0; }
     CommandPalette > Vertical { margin-top: 2; }
     """

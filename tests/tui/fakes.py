@@ -15,7 +15,7 @@ from engine.client.transport import Response
 from engine.types import registry
 from engine.types.status import NotFound, StatusError
 
-from . import made_up
+from tests.tui import made_up
 
 Dict = dict[str, Any]
 

@@ -45,7 +45,8 @@ def parse(text: str) -> Match:
     text = text[1:] if inverse else text
     if text.startswith("-f"):
         letters = [re.escape(char) for char in text[2:].strip()]
-        regex = re.compile(".*".join(letters), re.IGNORECASE)
+        # Only in the name, the first word of a row: letters in order are found almost anywhere.
+        regex = re.compile(r"\A\S*" + r"\S*".join(letters), re.IGNORECASE)
     else:
         regex = pattern(text)
     if not text:

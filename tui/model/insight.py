@@ -9,16 +9,6 @@ from .cluster import Cluster
 from .pods import key_of, limits, status, unschedulable
 
 
-def short(name: str) -> str:
-    """A pod's name without its random ends."""
-    parts = name.split("-")
-    while (
-        len(parts) > 1 and len(parts[-1]) in (5, 8, 9, 10) and any(c.isdigit() for c in parts[-1])
-    ):
-        parts.pop()
-    return "-".join(parts)
-
-
 def cause(message: str) -> str:
     """The heart of the scheduler's words: "0/3 nodes are available: 3 Insufficient memory."."""
     tail = message.partition(": ")[2] or message
@@ -38,17 +28,17 @@ def insight(cluster: Cluster) -> Line:
         key = key_of(pod)
         cpu, memory = book.pod_now(key, "cpu"), book.pod_now(key, "memory")
         if cpu == cpu and cpu > hot_cpu[1]:
-            hot_cpu = (pod.metadata.name, cpu, cpu / (limits(pod)[0] or float("inf")))
+            hot_cpu = (cluster.workload(pod)[1], cpu, cpu / (limits(pod)[0] or float("inf")))
         if memory == memory:
             limit = limits(pod)[1]
             fraction = memory / limit if limit else 0.0
             if fraction > hot_memory[2]:
-                hot_memory = (pod.metadata.name, memory, fraction)
+                hot_memory = (cluster.workload(pod)[1], memory, fraction)
         word, meaning = status(cluster, pod)
         if word == "Unschedulable":
             pending.append(cause(unschedulable(pod)))
         elif meaning == "bad":
-            broken.append(f"{short(inert(pod.metadata.name))} {word}")
+            broken.append(f"{inert(cluster.workload(pod)[1])} {word}")
     if broken:
         more = f" +{len(broken) - 1}" if len(broken) > 1 else ""
         parts.append([(broken[0] + more, "bad")])
@@ -61,14 +51,14 @@ def insight(cluster: Cluster) -> Line:
         parts.append(
             [
                 ("hot cpu ", "dim"),
-                (short(inert(hot_cpu[0])), "text"),
+                (inert(hot_cpu[0]), "text"),
                 (f" {cores(hot_cpu[1])}{of}", role),
             ]
         )
     if hot_memory[2] >= 0.5:
         role = "bad" if hot_memory[2] >= 0.9 else "warn" if hot_memory[2] >= 0.75 else "text"
         text = f" {size(hot_memory[1])} ({percent(hot_memory[2])} of limit)"
-        parts.append([("hot mem ", "dim"), (short(inert(hot_memory[0])), "text"), (text, role)])
+        parts.append([("hot mem ", "dim"), (inert(hot_memory[0]), "text"), (text, role)])
     if not parts:
         count = len(cluster.pods())
         calm = "all is calm" if count else "no pods yet: podarium apply -f FILE"

@@ -132,7 +132,7 @@ COLUMNS = (
         tight=True,
         live=True,
         down=True,
-        rank=3,
+        rank=4,
     ),
     Column(
         "REQ Mi",

@@ -125,7 +125,7 @@ COLUMNS = (
         12,
         lambda c, p: inert(p.metadata.namespace),
         lambda c, p, w: quiet(inert(p.metadata.namespace), w),
-        rank=6,
+        rank=7,
         key="P",
     ),
     Column(
@@ -191,7 +191,7 @@ COLUMNS = (
         10,
         lambda c, p: inert(p.spec.node_name),
         lambda c, p, w: quiet(inert(p.spec.node_name) or "–", w),
-        rank=7,
+        rank=6,
         key="O",
     ),
     Column("AGE", 5, born, _age, right=True, rank=2, key="A"),

@@ -116,6 +116,62 @@ def node_page(cluster: Cluster, key: str, width: int, height: int, target: str) 
     return page
 
 
+def preview(cluster: Cluster, key: str, width: int, height: int) -> Page:
+    """A node beside its list."""
+    node = cluster.get("nodes", key)
+    if not isinstance(node, Node):
+        return missing_page(key)
+    use = node_list.use(cluster, node)
+    word, meaning = node_list.status(node)
+    page = Page([((inert(key), "bright bold"), ("  ", "text"), *parts.state(word, meaning))])
+    page.add(_taints(node))
+    info = node.status.node_info
+    for name, value in (
+        ("address", node_list.address(node)),
+        ("pod cidr", node.spec.pod_cidr),
+        ("kernel", info.kernel_version),
+        ("kubelet", info.kubelet_version),
+        ("requested", f"{use.cpu_requested:.2f} cores, {numbers.size(use.memory_requested)}"),
+    ):
+        page.add([((f"{name:<10}", "faint"), (crop(inert(value) or "–", width - 10), "text"))])
+    tall = 10 if height >= 44 else 8
+    count = (width - 4 - AXIS) * 2
+    book = cluster.book
+    page.add(
+        chart(
+            book.values(f"node/{key}", "cpu", count),
+            width,
+            tall,
+            title="CPU",
+            unit="cores",
+            scale="cpu",
+            show=numbers.cores,
+            hot=use.cpu_capacity,
+            note=((f"capacity {use.cpu_capacity:g}", "dim"),),
+        )
+    )
+    page.add(
+        chart(
+            book.values(f"node/{key}", "memory", count),
+            width,
+            tall,
+            title="Memory",
+            scale="memory",
+            show=numbers.size,
+            floor=1 << 20,
+            hot=use.memory_capacity,
+            note=((f"capacity {numbers.size(use.memory_capacity)}", "dim"),),
+        )
+    )
+    pods = sorted(cluster.pods_on(key), key=key_of)
+    page.add([rule(width, (("pods ", "text bold"), (str(len(pods)), "accent")))])
+    for pod in pods:
+        state = parts.state(crop(status(cluster, pod)[0], 18), status(cluster, pod)[1])
+        name = crop_middle(inert(pod.metadata.name), width - 22)
+        page.add([(*pad(((name, "text"),), width - 21), *state)])
+    return page
+
+
 def _pods(cluster: Cluster, name: str, width: int, target: str) -> tuple[Block, list[Hit]]:
     pods = sorted(cluster.pods_on(name), key=key_of)
     block: Block = [rule(width, (("pods ", "text bold"), (str(len(pods)), "accent")))]

@@ -204,9 +204,15 @@ def _split(cluster: Cluster, pod: Pod, width: int) -> Block:
         (f"kernel {numbers.size(kernel)}", "dim"),
     ]
     size = sum(len(text) for text, _ in legend)
-    room = max(8, width - size - 12)
+    if size + 24 > width:
+        room = width - 9
+        rows: Block = [tuple(legend[1:] if size > width else legend)]
+    else:
+        room = width - size - 10
+        rows = []
     shares = [(anon / whole, "memory.1"), (file / whole, "memory.4"), (kernel / whole, "net.2")]
-    return [((" memory ", "dim"), *stacked(shares, room), *legend)]
+    drawn: Line = ((" memory ", "dim"), *stacked(shares, room))
+    return [drawn, *rows] if rows else [(*drawn, *legend)]
 
 
 def _small_charts(

@@ -38,8 +38,8 @@ def summary(cluster: Cluster, kind: str, key: str, width: int, height: int) -> P
     page.add(facts)
     pods = sorted(cluster.pods_of(obj), key=key_of)
     names = [name for pod in pods for name in cluster.book.containers(key_of(pod))]
-    if names:
-        count = (width - 4 - AXIS) * 2
+    count = (width - 4 - AXIS) * 2
+    if any(value == value for value in cluster.book.sums(names, "cpu", count)):
         page.add(
             chart(
                 cluster.book.sums(names, "cpu", count),

@@ -14,6 +14,7 @@ from engine.client.transport import Transport
 from engine.types import registry
 from engine.types.apps import Deployment
 from engine.types.batch import Job
+from engine.types.status import StatusError
 
 from ..application import PodariumApp
 from ..endpoint import Endpoint
@@ -106,21 +107,32 @@ def interesting_pod(cluster: Cluster) -> str:
     return best or next(iter(cluster.pods()), "")
 
 
-def talkative_pod(cluster: Cluster) -> str:
-    """The pod whose log is most worth a look: one that serves, else the most interesting one."""
-    for pod in sorted(cluster.pods().values(), key=key_of):
-        probed = any(c.readiness_probe is not None for c in pod.spec.containers)
-        if probed and status(cluster, pod)[0] == "Running":
-            return key_of(pod)
-    return interesting_pod(cluster)
+async def talkative_pod(cluster: Cluster) -> str:
+    """The running pod whose log has most lines."""
+    best, most = interesting_pod(cluster), -1
+    for key, pod in sorted(cluster.pods().items()):
+        if status(cluster, pod)[0] != "Running":
+            continue
+        name = pod.spec.containers[0].name
+        meta = pod.metadata
+        try:
+            lines = [
+                line
+                async for line in cluster.client.logs(meta.namespace, meta.name, name, tail=500)
+            ]
+        except StatusError:
+            continue
+        if len(lines) > most:
+            best, most = key, len(lines)
+    return best
 
 
-def place_of(view: str, cluster: Cluster) -> Place:
+async def place_of(view: str, cluster: Cluster) -> Place:
     """The place a view's name means. Raise ValueError for a name that means none."""
     if view == "overview":
         return OVERVIEW
     if view in ("pod", "logs", "describe", "yaml"):
-        key = talkative_pod(cluster) if view == "logs" else interesting_pod(cluster)
+        key = await talkative_pod(cluster) if view == "logs" else interesting_pod(cluster)
         pod = cluster.pods()[key]
         part = pod.spec.containers[0].name if view == "logs" else ""
         return Place(view, "pods", key, part)
@@ -156,7 +168,7 @@ async def capture(
         assert isinstance(screen, MainScreen)
         while screen._booting:
             await asyncio.sleep(0.05)
-        place = place_of(view, app.cluster)
+        place = await place_of(view, app.cluster)
         if place.view == "list":
             screen.start_at(place)
             if place.kind == "pods":

@@ -61,7 +61,7 @@ def stacked(parts: list[tuple[float, str]], width: int) -> Line:
     total = 0.0
     for fraction, role in parts:
         total += max(0.0, fraction)
-        end = min(width, round(total * width))
+        end = min(width, max(used + (fraction > 0.005), round(total * width)))
         if end > used:
             spans.append(("█" * (end - used), f"{role} @track"))
             used = end

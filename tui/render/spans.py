@@ -202,9 +202,11 @@ def shifted(spans: Line, left: int) -> Line:
 
 def _tail(text: str, left: int) -> str:
     """`text` without its first `left` cells; half a wide character becomes a space."""
-    head = set_cell_size(text, left)
-    rest = text[len(head.rstrip(" ")) :] if head.endswith(" ") else text[len(head) :]
-    return " " * (cells(text) - left - cells(rest)) + rest
+    index = 0
+    while left > 0:
+        left -= cells(text[index])
+        index += 1
+    return " " * -left + text[index:]
 
 
 def marked(spans: Line, found: re.Pattern[str]) -> Line:

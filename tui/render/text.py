@@ -30,7 +30,7 @@ _UNSAFE = re.compile(
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # A CSI sequence, an OSC/DCS/APC/PM string, or any other escape of two characters.
-_ESCAPE = re.compile(r"\x1b(?:\[([0-?]*)[ -/]*([@-~])|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?")
+_ESCAPE = re.compile(r"\x1b(?:\[([0-?]*)[ -/]*([@-~])?|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?")
 
 _BASIC = ("grey", "bad", "ok", "warn", "busy", "violet", "accent", "text")
 

@@ -29,6 +29,7 @@ from ..model.log_stream import LogStream
 from ..model.place import OVERVIEW, Place, Within
 from ..model.view import View
 from ..pages.boot import boot_page
+from ..pages.strip import strip
 from ..render.describe import describe
 from ..render.yaml import yaml_page
 from ..widgets.bars import KeyBar, StatusBar
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 0.1
 FLASH_SECONDS = 4
 PREVIEW_FROM = 104
+STRIP_FROM = (170, 46)
+"""Columns and rows from which a list has charts below it."""
 
 
 @dataclass
@@ -84,6 +87,7 @@ class MainScreen(Screen[None]):
         self.text = TextView(id="text")
         self.log_view = LogView(id="log")
         self.preview = Sheet(id="preview")
+        self.strip = Sheet(id="strip")
         self.keys = KeyBar()
         self.prompt_line = Prompt(lambda: list(cluster.objects("namespaces")))
         self.desk = ScreenDesk(self)
@@ -101,6 +105,7 @@ class MainScreen(Screen[None]):
                 yield self.table
                 yield self.text
                 yield self.log_view
+                yield self.strip
             with Vertical(id="side"):
                 yield self.preview
         yield self.keys
@@ -282,6 +287,10 @@ class MainScreen(Screen[None]):
             and self.size.width >= PREVIEW_FROM
             and self.view.listing.kind in PREVIEWED
         )
+        width, height = STRIP_FROM
+        roomy = self.size.width >= width and self.size.height >= height
+        self.strip.display = name == "table" and roomy and "stats" not in self.cluster.missing
+        self.strip.source = lambda w, h, t: strip(self.cluster, self.view, w, h)
         if not self.prompt_line.open:
             widgets[name].focus()
 
@@ -289,6 +298,8 @@ class MainScreen(Screen[None]):
         if self.query_one("#side").display:
             self.preview.source = self.pages.preview(self.view.listing.kind, self.table.key)
             self.preview.update()
+        if self.strip.display:
+            self.strip.update()
 
     def _crumbs(self) -> None:
         names = [self._crumb(visit.place) for visit in self.visits]

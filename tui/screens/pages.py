@@ -9,6 +9,7 @@ from ..model.place import Place
 from ..pages.layers import image_page
 from ..pages.layers import preview as image_preview
 from ..pages.node import node_page
+from ..pages.node import preview as node_preview
 from ..pages.overview import overview
 from ..pages.pod import pod_page
 from ..pages.pod import preview as pod_preview
@@ -61,5 +62,5 @@ class Pages:
             case "images":
                 return lambda w, h, target: image_preview(cluster, key, w, h)
             case "nodes":
-                return lambda w, h, target: node_page(cluster, key, w, h, target)
+                return lambda w, h, target: node_preview(cluster, key, w, h)
         return lambda w, h, target: summary(cluster, kind, key, w, h)

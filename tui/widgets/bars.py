@@ -156,14 +156,14 @@ class KeyBar(Surface):
         left.append(("  ", "text"))
         right: list[Span] = [(f" {self.right} ", "dim")] if self.right else []
         self._zones = []
-        last = next((command for command in self.commands if command.id == "help"), None)
-        if last is not None:
-            right += [(key_sign(last.keys[0]), "key bold"), (f" {last.hint} ", "dim")]
-            self._zones.append((width - width_of(right), width, last))
+        helper = next((command for command in self.commands if command.id == "help"), None)
+        if helper is not None:
+            right += [(key_sign(helper.keys[0]), "key bold"), (f" {helper.hint} ", "dim")]
+            self._zones.append((width - width_of(right), width, helper))
         x = width_of(left)
         room = width - width_of(right)
         for command in self.commands:
-            if command is last:
+            if command is helper:
                 continue
             sign, hint = key_sign(command.keys[0]), command.hint
             size = cells(sign) + cells(hint) + 3

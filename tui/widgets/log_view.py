@@ -139,7 +139,7 @@ class LogView(Surface, can_focus=True):
             spans = marked(spans, self._pattern)
         if not self.wrap:
             return [spans]
-        return wrap_spans(spans, max(10, self.size.width - 1))
+        return wrap_spans(spans, max(10, self.size.width - 2))
 
     def rows(self) -> Block:
         height = self.size.height
@@ -154,6 +154,7 @@ class LogView(Surface, can_focus=True):
         out = out[:height]
         if self.left:
             out = [shifted(spans, self.left) for spans in out]
+        out = [((" ", "text"), *spans) for spans in out]
         return out + [EMPTY] * (height - len(out))
 
     def row(self, y: int) -> Line:
