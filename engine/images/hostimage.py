@@ -188,7 +188,7 @@ def _store(store: ImageStore, layers: Iterable[tuple[str, HostTree]]) -> Image:
                 digest = file.close()
             store.blobs.adopt(folder / str(number), digest)
             descriptors.append(Descriptor(media_type=OCI_LAYER, digest=digest, size=file.size))
-            history.append({"created": _EPOCH, "created_by": f"podarium host image, {made_by}"})
+            history.append({"created": _EPOCH, "created_by": made_by})
     here = host_platform()
     config = {
         "created": _EPOCH,
