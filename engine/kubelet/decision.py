@@ -45,8 +45,8 @@ def finished(pod: Pod, records: Mapping[str, Record]) -> bool:
     """Whether by its restart policy nothing of the pod will be started again."""
     policy = pod.spec.restart_policy
     if policy == "Never" and not has_begun(pod, records):
-        init = [c for c in pod.spec.init_containers if not is_sidecar(c)]
-        ended = [records[c.name].ended for c in init if c.name in records]
+        init = [c for c in pod.spec.init_containers if not is_sidecar(c) and c.name in records]
+        ended = [records[c.name].ended for c in init]
         if any(life is not None and life.exit_code for life in ended):
             return True
     apps = [records.get(c.name) or Record() for c in pod.spec.containers]
@@ -54,6 +54,8 @@ def finished(pod: Pod, records: Mapping[str, Record]) -> bool:
 
 
 def _restarts(pod: Pod, record: Record) -> bool:
+    if record.changed:
+        return True
     policy = pod.spec.restart_policy or "Always"
     failed = record.ended is not None and record.ended.exit_code != 0
     return policy == "Always" or (policy == "OnFailure" and failed)

@@ -18,7 +18,7 @@ from engine.client.events import EventRecorder
 from engine.client.informer import Informer
 from engine.home import NodePaths
 from engine.images.store import ImageStore
-from engine.kubelet import folders, qos
+from engine.kubelet import admission, folders, qos
 from engine.kubelet.node import LocalNode, NodeConfig
 from engine.kubelet.registration import Registration
 from engine.kubelet.sampler import NodeSampler, Target, links_of
@@ -122,7 +122,12 @@ class Kubelet:
         if worker is not None:
             worker.update(new)
         elif new is not None:
-            self._begin(PodWorker(self.node, new))
+            worker = PodWorker(self.node, new)
+            others = [other.pod for other in self._workers.values() if other.counts]
+            refused = admission.rejection(new, others, self.node.config.room)
+            if refused is not None and worker.counts:
+                worker.reject(*refused)
+            self._begin(worker)
 
     def _begin(self, worker: PodWorker) -> None:
         self._workers[worker.uid] = worker

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from engine.kubelet import probes
@@ -16,7 +16,7 @@ from engine.kubelet.handlers import Handlers
 from engine.kubelet.logs import last_lines
 from engine.kubelet.node import LocalNode
 from engine.kubelet.probes import Kind, Verdict
-from engine.kubelet.starter import STOP_SIGNAL, NotStarted, PodGround, find_image, start
+from engine.kubelet.starter import IMAGE, STOP_SIGNAL, NotStarted, PodGround, find_image, start
 from engine.kubelet.status import KILLED, LOST, LOST_TEXT, Life, Record
 from engine.kubelet.stopping import Stopping, run_hook
 from engine.runtime.runtime import ContainerState, KeeperLost
@@ -74,7 +74,7 @@ class Lives:
             self._starting = False
         self.event(pod, name, "Normal", "Created", f"Created container: {name}")
         self.event(pod, name, "Normal", "Started", f"Started container {name}")
-        record.last, record.waiting = record.life, None
+        record.last, record.waiting, record.changed = record.life, None, False
         record.life = Life(state.id, attempt, state.started_at)
         self._begin(pod, container, state, ground.ip, fresh=True)
         if state.id in self._early:
@@ -146,6 +146,16 @@ class Lives:
             words = last_lines(log, FALLBACK_LINES, FALLBACK_MAX)
         return words.decode(errors="replace")
 
+    def restart_if_changed(self, pod: Pod, container: Container, ip: str) -> None:
+        """End a container that runs another image than its pod asks for now."""
+        running, record = self._running.get(container.name), self.record(container.name)
+        if running is None or record.changed or running.image in ("", container.image):
+            return
+        record.changed = True
+        grace_s = float(pod.spec.termination_grace_period_seconds or 0)
+        why = f"Container {container.name} definition changed, will be restarted"
+        self.stop(pod, container, ip, grace_s, why)
+
     def stop(self, pod: Pod, container: Container, ip: str, grace_s: float, why: str) -> None:
         """End the container within `grace_s` seconds, if it runs; sooner if asked for less."""
         running = self._running.get(container.name)
@@ -184,8 +194,7 @@ class Lives:
     ) -> None:
         record = self.record(container.name)
         assert record.life is not None
-        stop_signal = int(state.labels.get(STOP_SIGNAL, signal.SIGTERM))
-        running = self._running[container.name] = _Running(record.life, stop_signal)
+        running = self._running[container.name] = _Running(record.life, state.labels)
         self._held[container.name] = record.life.id
         handlers = Handlers(self._node.runtime, container, record.life.id, ip)
         hook = container.lifecycle.post_start if container.lifecycle and fresh else None
@@ -277,9 +286,10 @@ class Lives:
 class _Running:
     """A life that is not over: what goes on around it, and its end."""
 
-    def __init__(self, life: Life, stop_signal: int) -> None:
+    def __init__(self, life: Life, labels: Mapping[str, str]) -> None:
         self.life = life
-        self.stop_signal = stop_signal
+        self.stop_signal = int(labels.get(STOP_SIGNAL, signal.SIGTERM))
+        self.image = labels.get(IMAGE, "")
         self.over = asyncio.Event()
         self.stopping: Stopping | None = None
         self.tasks: set[asyncio.Task[None]] = set()

@@ -7,6 +7,7 @@ from engine.client.client import Client
 from engine.client.events import EventRecorder
 from engine.home import NodePaths
 from engine.images.store import ImageStore
+from engine.kubelet.admission import Room
 from engine.kubelet.backoff import Backoff
 from engine.kubelet.downward import NodeFacts
 from engine.kubelet.sources import Sources
@@ -34,6 +35,10 @@ class NodeConfig:
     @property
     def milli(self) -> int:
         return round(self.cpu * 1000)
+
+    @property
+    def room(self) -> Room:
+        return Room(self.milli, self.memory, self.pods)
 
     @property
     def facts(self) -> NodeFacts:

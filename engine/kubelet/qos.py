@@ -93,6 +93,11 @@ def pod_resources(pod: Pod, node_milli: int) -> Resources:
     )
 
 
+def pod_requests(pod: Pod) -> tuple[int, int]:
+    """What the pod is promised: millicores, bytes."""
+    return _whole(pod, _cpu_request), _whole(pod, _memory_request)
+
+
 def node_resources(cpu: float, memory: int) -> Resources:
     """What the node's cgroup gets: its capacity, so that a local node is as small as it says."""
     milli = round(cpu * 1000)

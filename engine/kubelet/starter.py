@@ -55,6 +55,7 @@ class PodGround:
 UID = "io.kubernetes.pod.uid"
 NAME = "io.kubernetes.container.name"
 ATTEMPT = "io.kubernetes.container.restartCount"
+IMAGE = "io.podarium.container.image"
 STOP_SIGNAL = "io.podarium.container.stopSignal"
 
 
@@ -125,8 +126,11 @@ async def start(
     config = ContainerConfig(
         id=plan.container_id,
         sandbox=ground.pod.metadata.uid,
-        labels=labels(ground.pod, container.name, attempt)
-        | {STOP_SIGNAL: str(int(stop_signal(container, image.config.stop_signal)))},
+        labels={
+            **labels(ground.pod, container.name, attempt),
+            IMAGE: container.image,
+            STOP_SIGNAL: str(int(stop_signal(container, image.config.stop_signal))),
+        },
         plan=plan,
         log_path=ground.folders.log(container.name, attempt),
     )

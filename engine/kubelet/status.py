@@ -49,6 +49,7 @@ class Record:
     """All that is known of one container of a pod.
 
     `waiting` is why it does not run, as (reason, message); `last` is the life before `life`.
+    `changed`: its image was changed while it ran, so it starts again whatever the restart policy.
     """
 
     life: Life | None = None
@@ -57,6 +58,7 @@ class Record:
     image_id: str = ""
     started: bool = False
     ready: bool = False
+    changed: bool = False
 
     @property
     def running(self) -> bool:

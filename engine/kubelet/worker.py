@@ -115,6 +115,16 @@ class PodWorker:
             if status.phase == "Failed" and status.reason:
                 self._facts.failure = (status.reason, status.message)
 
+    def reject(self, reason: str, message: str) -> None:
+        """The pod has no place here: it fails before anything of it is started."""
+        self._facts.failure = (reason, message)
+        self._event("Warning", reason, message)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the pod takes room on the node."""
+        return not (self._facts.terminal or self._facts.failure)
+
     def adopt(self, name: str, attempt: int, state: ContainerState) -> None:
         """Go on with a container that an earlier engine started."""
         container = self.container(name)
@@ -173,6 +183,8 @@ class PodWorker:
             ground = await self._stand()
         except (VolumeError, NoFreeAddress, TimeoutError, RuntimeFailure, OSError) as error:
             return self._cannot_stand(error)
+        for container in self._containers():
+            self.lives.restart_if_changed(pod, container, ground.ip)
         delays = [] if deadline is None else [deadline]
         for container in decision.due(pod, facts.records):
             delay = await self._start_if_due(ground, container)

@@ -296,3 +296,32 @@ async def test_a_defect_delays_a_pod_and_does_not_lose_it(
     pod = await cluster.until("p", running)
     assert main(pod).restart_count == 0
     await cluster.delete("p", grace=0)
+
+
+async def test_a_pod_that_does_not_fit_fails(cluster: Cluster) -> None:
+    big = {"resources": {"requests": {"cpu": "1500m"}}, "command": ["sleep", "1000"]}
+    await cluster.run("first", big)
+    await cluster.until("first", running)
+    await cluster.run("second", big)
+    pod = await cluster.until("second", lambda p: p.status.phase == "Failed")
+    assert pod.status.reason == "OutOfcpu"
+    assert pod.status.message == (
+        "Pod was rejected: Node didn't have enough resource: cpu,"
+        " requested: 1500, used: 1500, capacity: 2000"
+    )
+    await cluster.delete("second")
+    await cluster.delete("first", grace=0)
+
+
+async def test_another_image_restarts_a_container(cluster: Cluster) -> None:
+    store = cluster.images
+    with store.busy():
+        store.add("other:1", store.resolve(IMAGE).digest)
+    await cluster.run("web", {"command": ["sh", "-c", OBEDIENT]}, restartPolicy="Never")
+    await cluster.until("web", running)
+    patch = {"spec": {"containers": [{"name": "main", "image": "other:1"}]}}
+    await cluster.strategic_patch("web", patch)
+    pod = await cluster.until("web", lambda p: main(p).restart_count == 1 and running(p))
+    assert main(pod).image == "other:1"
+    assert "Killing" in await cluster.events("web")
+    await cluster.delete("web", grace=0)

@@ -89,6 +89,20 @@ def test_phase_while_initializing(
     assert finished(made, {"i": record}) is is_finished
 
 
+def test_a_sidecar_that_crashes_does_not_end_the_pod() -> None:
+    made = pod("a", sidecars=("s",), restartPolicy="Never")
+    assert not finished(made, {"s": ended(1)})
+    assert [container.name for container in due(made, {"s": ended(1)})] == ["s"]
+
+
+def test_a_changed_container_starts_again_whatever_the_policy() -> None:
+    record = ended(0)
+    record.changed = True
+    made = pod("a", restartPolicy="Never")
+    assert [container.name for container in due(made, {"a": record})] == ["a"]
+    assert not finished(made, {"a": record})
+
+
 def test_a_pod_that_is_ended_from_outside() -> None:
     made = pod("a")
     assert status(made, {"a": ended(143)}, terminal=True).phase == "Failed"
