@@ -6,10 +6,10 @@ import argparse
 import os
 import sys
 
-from tests.bench import boot
+from tests.bench import boot, pods
 from tests.bench.table import Row, show
 
-BENCHMARKS = {"boot": boot.measure}
+BENCHMARKS = {"boot": boot.measure, "pods": pods.measure}
 
 
 def main() -> int:
