@@ -1,8 +1,10 @@
 """Node lifecycle: a node not heard of for 40 seconds is unknown, and its state becomes taints.
 
 A heartbeat is a change of the node's lease or of its Ready condition, timed by this process when it
-sees it: clocks of other machines are never compared. Conditions become taints, so that scheduling
-and eviction look at one thing only.
+sees it: clocks of other machines are never compared. A silent node is looked at twice, more than a
+heartbeat apart, before it is called unknown: when this process itself has slept (a stopped engine,
+a closed laptop), every node seems silent, and each gets the time to speak. Conditions become
+taints, so that scheduling and eviction look at one thing only.
 """
 
 import time
@@ -18,6 +20,8 @@ from engine.types.pods import Pod
 from engine.types.status import NotFound
 
 SILENT_AFTER = 40.0
+SECOND_LOOK = 11.0
+"""Seconds between the two looks; kubelets renew their lease every ten."""
 LEASES = "kube-node-lease"
 NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
@@ -94,6 +98,7 @@ class NodeLifecycleController(Controller):
         self._pods = informers.of(Pod)
         self._pods.add_index(BY_NODE, pods_by_node)
         self._heard: dict[str, float] = {}
+        self._suspected: dict[str, float] = {}
         self._nodes.add_handler(self._on_node)
         informers.of(Lease).add_handler(self._on_lease)
 
@@ -107,6 +112,7 @@ class NodeLifecycleController(Controller):
         if new is None:
             if old is not None:
                 self._heard.pop(old.metadata.name, None)
+                self._suspected.pop(old.metadata.name, None)
                 self._say(old, "RemovingNode", "Removing Node {} from Controller")
             return
         if old is None:
@@ -131,13 +137,26 @@ class NodeLifecycleController(Controller):
         if node is None:
             return None
         now = self.clock()
-        silent = now - self._heard.setdefault(key, now)
-        if silent >= SILENT_AFTER and ready_status(node) != "Unknown":
+        left = self._patience(key, now)
+        if left <= 0 and ready_status(node) != "Unknown":
             node = await self._mark_unknown(node, now)
         await self._taint(node, now)
         if ready_status(node) in ("False", "Unknown"):
             await self._mark_pods(key, now)
-        return After(SILENT_AFTER - silent) if silent < SILENT_AFTER else After(SILENT_AFTER)
+        return After(left if left > 0 else SILENT_AFTER)
+
+    def _patience(self, name: str, now: float) -> float:
+        """Seconds until the node must be looked at again; 0 when it is to be called unknown."""
+        heard = self._heard.setdefault(name, now)
+        suspect_at = heard + SILENT_AFTER - SECOND_LOOK
+        if now < suspect_at:
+            self._suspected.pop(name, None)
+            return suspect_at - now
+        suspected = self._suspected.setdefault(name, now)
+        if suspected < suspect_at:
+            # Suspected before, and heard of since.
+            suspected = self._suspected[name] = now
+        return max(heard + SILENT_AFTER, suspected + SECOND_LOOK) - now
 
     async def _mark_unknown(self, node: Node, now: float) -> Node:
         name = node.metadata.name

@@ -66,6 +66,9 @@ class PodControl:
             created = await self._client.create(pod)
         except StatusError as error:
             self._expected.creation_done(key)
+            if any(cause.reason == "NamespaceTerminating" for cause in error.causes):
+                # The owner is about to go with its namespace: there is nothing to complain of.
+                return None
             self._events.record(owner, "Warning", "FailedCreate", f"Error creating: {error}")
             return error
         except BaseException:

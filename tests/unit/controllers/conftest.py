@@ -116,11 +116,17 @@ class World:
     async def pass_time(self, seconds: float, *, alive: tuple[str, ...] = ()) -> None:
         """Time passes while some nodes go on giving signs of life."""
         while seconds > 0:
-            self.offset += min(seconds, 30)
-            seconds -= 30
+            self.offset += min(seconds, 10)
+            seconds -= 10
             for name in alive:
                 await self.heartbeat(name)
-        self.advance(0)
+            self.advance(0)
+            await self.worked()
+
+    async def worked(self) -> None:
+        """Wait until no controller has anything to do now."""
+        while not all(controller.queue.idle for controller in self.controllers):
+            await asyncio.sleep(0)
 
     async def heartbeat(self, name: str) -> None:
         """A node says that it lives, and everybody hears it."""

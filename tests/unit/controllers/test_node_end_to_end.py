@@ -122,3 +122,14 @@ async def test_pods_of_a_node_that_is_gone_are_collected(world) -> None:
             == ["node-1"] * 2
         )
     )
+
+
+async def test_a_control_plane_that_slept_blames_no_node(world) -> None:
+    await two_nodes_with_pods(world, [])
+    await world.pass_time(0.1)
+    world.advance(3600)
+    await world.worked()
+    await world.pass_time(40, alive=("node-1", "node-2"))
+    assert {ready(world, name) for name in ("node-1", "node-2")} == {"True"}
+    await fall_silent(world, "node-2")
+    assert ready(world, "node-1") == "True"
