@@ -125,7 +125,7 @@ class World:
 
     async def worked(self) -> None:
         """Wait until no controller has anything to do now."""
-        while not all(controller.queue.idle for controller in self.controllers):
+        while not all(each.queue.idle for each in self.controllers):  # noqa: ASYNC110  no event
             await asyncio.sleep(0)
 
     async def heartbeat(self, name: str) -> None:
