@@ -103,11 +103,17 @@ def overlay_append() -> bool:
     except OSError:
         return kernel() >= _APPEND_SINCE
     try:
-        fsconfig_set_string(fs, b"lowerdir+", b"/")
-    except OSError:
-        return False
+        return _knows(fs, b"lowerdir+") and not _knows(fs, b"no-such-option")
     finally:
         os.close(fs)
+
+
+def _knows(fs: int, option: bytes) -> bool:
+    """Whether overlay takes an option. Before 6.5 it takes all, and looks at them when mounted."""
+    try:
+        fsconfig_set_string(fs, option, b"/")
+    except OSError:
+        return False
     return True
 
 

@@ -45,11 +45,14 @@ async def start(paths: NodePaths, node: str) -> None:
         raise KeeperNotStarted(f"node {node}: its keeper did not start: {_last_words(paths)}")
 
 
+def interpreter() -> str:
+    """Not sys.executable: a virtual environment's is a link; what is to be sealed is a file."""
+    return os.path.realpath("/proc/self/exe")
+
+
 def _command(paths: NodePaths, node: str, ready: int) -> list[str]:
-    # Not sys.executable: a virtual environment's is a link, and what is to be sealed is the file.
-    interpreter = os.path.realpath("/proc/self/exe")
     arguments = [node, paths.keeper_socket, paths.keeper_pid, os.fsdecode(paths.cgroup), ready]
-    return [interpreter, "-I", "-S", str(_SEAL), str(_ROOT), str(_SERVE), *map(str, arguments)]
+    return [interpreter(), "-I", "-S", str(_SEAL), str(_ROOT), str(_SERVE), *map(str, arguments)]
 
 
 def _last_words(paths: NodePaths) -> str:

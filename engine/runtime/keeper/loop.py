@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,4 +39,13 @@ class Loop:
                 # One that an earlier callback of the same round removed is not there any more.
                 callback = self._callbacks.get(fd)
                 if callback is not None:
-                    callback()
+                    self._call(fd, callback)
+
+    def _call(self, fd: int, callback: Callable[[], None]) -> None:
+        """A mistake of ours costs one descriptor, not every container of the node."""
+        try:
+            callback()
+        except Exception:  # noqa: BLE001
+            sys.excepthook(*sys.exc_info())
+            if fd in self._callbacks:
+                self.remove(fd)

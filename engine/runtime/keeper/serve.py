@@ -27,7 +27,7 @@ def main() -> None:
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     os.chdir("/")
-    os.umask(0o077)
+    os.umask(0o177)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     listener.bind(address)
     listener.listen(16)

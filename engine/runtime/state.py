@@ -1,0 +1,89 @@
+"""What a node is asked to hold, and what it says of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.runtime.plan import Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxConfig:
+    """A pod's shared namespaces. Without `ip` it has a loopback only; `mtu` 0 is the kernel's.
+
+    `cgroup`: the pod's, to be made and removed with the sandbox; b"" when others see to that.
+    """
+
+    id: str
+    hostname: str
+    ip: str = ""
+    prefix: int = 24
+    gateway: str = ""
+    bridge: str = "br0"
+    mtu: int = 0
+    cgroup: bytes = b""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxState:
+    """`link` and `index` are the node's end of its cable, by which its traffic is counted."""
+
+    id: str
+    hostname: str
+    ip: str
+    prefix: int
+    gateway: str
+    bridge: str
+    mtu: int
+    cgroup: bytes
+    labels: dict[str, str]
+    link: str
+    index: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerConfig:
+    """What to start. The labels come back in every state, also to an engine that is new."""
+
+    id: str
+    sandbox: str
+    plan: Plan
+    log_path: Path
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerState:
+    """Times in Unix seconds. `exit_code` is 128 + `signal` for a process that a signal ended.
+
+    trace       (operation, its object, microseconds) of its start, in order
+    warnings    what was asked and could be done only in part
+    """
+
+    id: str
+    sandbox: str
+    labels: dict[str, str]
+    log_path: str
+    cgroup: bytes
+    pid: int
+    started_at: float
+    finished_at: float | None
+    exit_code: int | None
+    signal: int | None
+    oom_killed: bool
+    trace: list[tuple[str, str, int]]
+    warnings: list[str]
+
+    @property
+    def running(self) -> bool:
+        return self.finished_at is None
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """`output`: both outputs as they came, cut at the limit. Timed out, the code is 137."""
+
+    exit_code: int
+    output: bytes
+    timed_out: bool
