@@ -79,16 +79,15 @@ class Ground:
             labels=labels(pod),
         )
 
-    async def tear_down(self) -> None:
+    async def tear_down(self, pod: Pod) -> None:
         """Remove the sandbox and the cgroup, give the address back. Files stay."""
         node = self._node
         if self.sandbox:
             await node.runtime.remove_sandbox(self._uid)
             self.sandbox = False
-        await asyncio.to_thread(self._remove_kernel_objects)
+        if any(v.empty_dir and v.empty_dir.medium == "Memory" for v in pod.spec.volumes):
+            folder = self.folders.volumes
+            await asyncio.to_thread(tmpfs.unmount_below, node.runtime.keeper_pid, folder)
+        await asyncio.to_thread(node.hierarchy.remove, node.pod_cgroup(self._uid))
         node.pool.release(self._uid)
         node.sources.release(self._uid)
-
-    def _remove_kernel_objects(self) -> None:
-        tmpfs.unmount_below(self._node.runtime.keeper_pid, self.folders.volumes)
-        self._node.hierarchy.remove(self._node.pod_cgroup(self._uid))

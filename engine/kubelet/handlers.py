@@ -5,6 +5,7 @@ network, where the pod's address is. The texts are those that Kubernetes puts in
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -131,4 +132,5 @@ def _status(line: bytes) -> int:
 
 
 def _words(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+    # The kernel's words: asyncio puts its own ("Connect call failed") in their place.
+    return os.strerror(error.errno).lower() if error.errno else str(error)

@@ -1,5 +1,7 @@
 """One local node: what it is, and what all its pods share."""
 
+import asyncio
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +65,9 @@ class LocalNode:
     sources: Sources
     crashes: Backoff = field(default_factory=Backoff)
     pulls: Backoff = field(default_factory=Backoff)
+    image_turns: defaultdict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock)
+    )
 
     def pod_cgroup(self, uid: str) -> bytes:
         return self.paths.cgroup + b"/pod" + uid.encode()

@@ -83,7 +83,10 @@ async def find_image(node: LocalNode, container: Container) -> tuple[Image, list
         return image, node.images.prepare(image)
 
     try:
-        return await asyncio.to_thread(find)
+        # One at a time for each image: pods that wait for a layer to be unpacked must not hold the
+        # threads that other pods need.
+        async with node.image_turns[container.image]:
+            return await asyncio.to_thread(find)
     except ImageError as error:
         never = container.image_pull_policy == "Never"
         reason = "ErrImageNeverPull" if never else "ErrImagePull"

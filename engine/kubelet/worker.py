@@ -253,7 +253,7 @@ class PodWorker:
             return
         if not self._cleared:
             await self.lives.forget()
-            await self.ground.tear_down()
+            await self.ground.tear_down(self.pod)
             self._facts.sandbox, self._cleared = False, True
             self._waiting.forget([c.name for c in self._containers()])
         if deleted:

@@ -127,6 +127,11 @@ class Cluster:
         pod.metadata.name, pod.metadata.namespace = name, "default"
         return await self.client.create(pod)
 
+    def add_image(self, name: str) -> None:
+        """Give the host image another name."""
+        with self.images.busy():
+            self.images.add(name, self.images.resolve(IMAGE).digest)
+
     async def strategic_patch(self, name: str, patch: dict[str, Any]) -> None:
         await self.client.raw(
             "PATCH",
@@ -205,6 +210,35 @@ class Cluster:
             if (not self.kubelet.pods and left == NOTHING) or clock.time() > deadline:
                 return left
             await asyncio.sleep(0.01)
+
+    async def messages(self, name: str) -> list[str]:
+        """What was said of a pod."""
+        await self.kubelet.node.events.flush()
+        found = await self.client.list(Event, "default", fields=f"involvedObject.name={name}")
+        return [event.message for event in found.items]
+
+    async def until_told(self, name: str, messages: set[str]) -> None:
+        """Watch the events of a pod until all these were among them."""
+        fields = f"involvedObject.name={name}"
+        listed = await self.client.list(Event, "default", fields=fields)
+        told = {event.message for event in listed.items}
+        watch = self.client.watch(
+            Event, "default", resource_version=listed.resource_version, fields=fields
+        )
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not messages <= told:
+                    told.add((await anext(watch)).object.message)
+        except TimeoutError:
+            raise AssertionError(f"never said: {messages - told}; said: {told}") from None
+
+    async def exec(self, name: str, *command: str) -> None:
+        """Run a command in a pod's container `main`; it must succeed."""
+        pod = await self.client.get(Pod, name, "default")
+        states = await self.kubelet.node.runtime.containers()
+        (id,) = (s.id for s in states if s.sandbox == pod.metadata.uid and s.running)
+        result = await self.kubelet.node.runtime.exec(id, command, timeout_s=PATIENCE_S)
+        assert result.exit_code == 0, result.output
 
     def cgroups(self) -> list[bytes]:
         return self.hierarchy.children(self.paths.node("n1").cgroup)

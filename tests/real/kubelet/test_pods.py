@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.kubelet import decision, kubelet
+from engine.types.images import Image
 from engine.types.pods import Pod
 from tests.real.kubelet.conftest import IMAGE, NOTHING, Cluster
 
@@ -197,6 +198,16 @@ async def test_a_missing_image_is_waited_for(cluster: Cluster) -> None:
     await cluster.delete("none")
 
 
+async def test_an_image_that_comes_is_noticed(cluster: Cluster) -> None:
+    await cluster.run("early", {"command": ["true"], "image": "late:1"}, restartPolicy="Never")
+    await cluster.until("early", waits_for("ErrImagePull"))
+    cluster.add_image("late:1")
+    await cluster.until("early", lambda p: p.status.phase == "Succeeded")
+    names = [name for each in (await cluster.client.list(Image)).items for name in each.references]
+    assert {"late:1", IMAGE} <= set(names)
+    await cluster.delete("early")
+
+
 async def test_a_command_that_is_not_there(cluster: Cluster) -> None:
     await cluster.run("typo", {"command": ["pyton3"]}, restartPolicy="Never")
     pod = await cluster.until("typo", lambda p: p.status.phase == "Failed")
@@ -314,9 +325,7 @@ async def test_a_pod_that_does_not_fit_fails(cluster: Cluster) -> None:
 
 
 async def test_another_image_restarts_a_container(cluster: Cluster) -> None:
-    store = cluster.images
-    with store.busy():
-        store.add("other:1", store.resolve(IMAGE).digest)
+    cluster.add_image("other:1")
     await cluster.run("web", {"command": ["sh", "-c", OBEDIENT]}, restartPolicy="Never")
     await cluster.until("web", running)
     patch = {"spec": {"containers": [{"name": "main", "image": "other:1"}]}}
