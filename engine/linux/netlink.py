@@ -45,6 +45,8 @@ _IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
 _IFLA_STATS_LINK_64 = 1
 _VETH_INFO_PEER = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_IFLA_OPERSTATE = 16
+_IF_OPER_UP = b"\x06"
 _IFF_UP = 1
 _IFNAMSIZ = 16
 
@@ -147,17 +149,19 @@ def route(
 def index_of(sock: socket.socket, name: str) -> int:
     """A link's index. Raise OSError(ENODEV, ..., name) when there is none of that name."""
     asked = Message(_RTM_GETLINK, 0, bytes(_IFINFO.size) + _name(name), f"link {name}")
-    sock.send(asked.encode(0))
-    index = 0
-    while True:
-        for type_, flags, _, payload in _parse(sock.recv(_BUFFER)):
-            if type_ == _RTM_NEWLINK:
-                index = _IFINFO.unpack_from(payload)[2]
-            elif type_ == _NLMSG_ERROR:
-                failure = _error(payload, flags, asked.about)
-                if failure:
-                    raise failure
-                return index
+    index: int = _IFINFO.unpack_from(_ask(sock, asked))[2]
+    return index
+
+
+def is_up(sock: socket.socket, index: int) -> bool:
+    """Whether a link is operational, RFC 2863: its other end is up and the kernel has acted on it.
+
+    A veth's end on a bridge passes nothing until then, and what a pod sends meanwhile is tried
+    again only after a second (ARP). Usually it is so at once, but not on a busy machine.
+    """
+    asked = Message(_RTM_GETLINK, 0, _IFINFO.pack(0, 0, index, 0, 0), f"link {index}")
+    state = attributes(_ask(sock, asked)[_IFINFO.size :]).get(_IFLA_OPERSTATE)
+    return state == _IF_OPER_UP
 
 
 def link_stats(sock: socket.socket) -> dict[int, tuple[int, int]]:
@@ -188,6 +192,21 @@ def _route(gateway: str | None, destination: str | None, index: int | None) -> t
     head = (family, prefix, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, scope, _RTN_UNICAST, 0)
     via = f" via {gateway}" if gateway else ""
     return _ROUTE.pack(*head) + attributes, f"route to {destination or 'default'}{via}"
+
+
+def _ask(sock: socket.socket, message: Message) -> bytes:
+    """The payload of the one answer there is."""
+    sock.send(message.encode(0))
+    answer = b""
+    while True:
+        for type_, flags, _, payload in _parse(sock.recv(_BUFFER)):
+            if type_ != _NLMSG_ERROR:
+                answer = payload
+                continue
+            failure = _error(payload, flags, message.about)
+            if failure:
+                raise failure
+            return answer
 
 
 def _dump(sock: socket.socket, message: Message) -> list[bytes]:

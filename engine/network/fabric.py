@@ -20,7 +20,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from engine.home import ClusterPaths
-from engine.network import forwarding, ipam, nat
+from engine.network import firewall, forwarding, ipam, nat
 from engine.network.links import LOOPBACK, Links, in_netns
 
 NODE_LINK = "fab0"
@@ -58,6 +58,7 @@ class Fabric:
             nat.install(self.paths.nft_table, self.cidr, self.paths.bridge, notes)
             if uplink:
                 forwarding.enable(uplink)
+        firewall.let_through(self.paths.bridge, self.paths.nft_table)
 
     def ensure_node(self, index: int, netns_fd: int, peers: Iterable[int] = ()) -> None:
         """Node `index`'s cable, bridge and routes; `peers` are the indices of all nodes.
@@ -75,6 +76,9 @@ class Fabric:
                 links.cable(cable, bridge, self.mtu, NODE_LINK, _mac(address), netns_fd)
             links.route(ipam.node_cidr(self.cidr, index), address, bridge)
         in_netns(netns_fd, lambda node: self._set_up_node(node, index, peers))
+        with Links() as links:
+            for name in (cable, self.paths.bridge):
+                links.await_up(links.index(name))
 
     def remove(self) -> None:
         """See remove() below."""
@@ -139,6 +143,7 @@ def remove(paths: ClusterPaths) -> None:
     with Links() as links:
         for name in _links(links, paths):
             links.delete(name)
+    firewall.forget(paths.nft_table)
     with forwarding.alone():
         tables = nat.tables()
         notes = tables.pop(paths.nft_table, "")
@@ -152,7 +157,7 @@ def leftovers(paths: ClusterPaths) -> list[str]:
         found = [f"link {name}" for name in _links(links, paths)]
     if paths.nft_table in nat.tables():
         found.append(f"nft table ip {paths.nft_table}")
-    return found
+    return found + firewall.traces(paths.nft_table)
 
 
 _PREFIX = 24

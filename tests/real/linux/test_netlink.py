@@ -108,3 +108,19 @@ answer([refused, subprocess.check_output(["ip", "route", "show", "10.7.0.0/16"],
     )
     assert found[0][0] == errno.EEXIST
     assert found[1].startswith("10.7.0.0/16 via 10.0.0.3")
+
+
+def test_a_cable_is_up_when_both_ends_are(alone):
+    found = alone(
+        LAB
+        + """
+netlink.request(node, netlink.veth("veth1", bridge, "eth0", pod))
+cable = netlink.index_of(node, "veth1")
+before = netlink.is_up(node, cable)
+netlink.request(inside, netlink.link_up(netlink.index_of(inside, "eth0")))
+while not netlink.is_up(node, cable):
+    os.sched_yield()
+answer([before, failure(netlink.is_up, node, 9999)])
+"""
+    )
+    assert found == [False, [errno.ENODEV, "link 9999"]]

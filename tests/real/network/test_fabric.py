@@ -6,6 +6,7 @@ is left behind can be compared to the last route.
 
 import errno
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -78,8 +79,15 @@ def wire(
                 netlink.route(gateway, None, eth0),
             )
 
+    def settle() -> None:
+        with netlink.connect() as sock:
+            for link in (name, bridge):
+                while not netlink.is_up(sock, netlink.index_of(sock, link)):
+                    os.sched_yield()
+
     inside(netns, outer)
     inside(pod, inner)
+    inside(netns, settle)
 
 
 def speak(client: int, server: int, address: str) -> str:
@@ -145,7 +153,7 @@ class Machine:
         return {
             "links": ip("-o", "link"),
             "addresses": ip("-o", "-4", "addr"),
-            "routes": ip("route", "show", "table", "all"),
+            "routes": ip("-4", "route", "show", "table", "all"),
             "tables": nat.tables(),
             "forwarding": {
                 file.parent.name: file.read_text()
@@ -229,6 +237,43 @@ def test_everything_carries_the_uplink_s_mtu(machine: Machine) -> None:
     ours = [line for line in (ip("-o", "link") + node).splitlines() if "lo:" not in line]
     assert len(ours) == 6
     assert all("mtu 1400" in line for line in ours)
+
+
+DROPPING = """
+table ip filter {
+    chain FORWARD {
+        type filter hook forward priority filter; policy drop;
+    }
+}
+"""
+DOCKER = """
+table ip filter {
+    chain DOCKER-USER {
+        counter return comment "somebody's own"
+    }
+    chain FORWARD {
+        type filter hook forward priority filter; policy drop;
+        jump DOCKER-USER
+    }
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("nft") is None, reason="needs nft to play the other firewall")
+@pytest.mark.parametrize("ruleset", [DROPPING, DOCKER], ids=["dropping", "docker"])
+def test_a_firewall_of_others_lets_pods_through(machine: Machine, ruleset: str) -> None:
+    subprocess.run(["nft", "-f", "-"], input=ruleset, text=True, check=True)
+    before = subprocess.check_output(["nft", "list", "ruleset"])
+    cluster = machine.cluster("one", "10.64.0.0/16").up().up()
+    (pod, address), (far, _) = cluster.pod(1), cluster.pod(2)
+    assert speak(pod, machine.internet, INTERNET) == HOST
+    assert speak(far, pod, address) == "10.64.2.2"
+    assert subprocess.check_output(["nft", "list", "ruleset"]).count(b"accept comment") == 2
+    assert sum("nft rule ip filter" in line for line in fabric.leftovers(cluster.fabric.paths)) == 2
+    inside(machine.internet, lambda: ip("route", "add", "10.64.0.0/16", "via", HOST))
+    assert unreachable(machine.internet, pod, address)
+    cluster.fabric.remove()
+    assert subprocess.check_output(["nft", "list", "ruleset"]) == before
 
 
 def test_again_changes_nothing(machine: Machine) -> None:
