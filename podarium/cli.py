@@ -97,6 +97,13 @@ def cli(
 )
 @click.option("--size", default="120x36", show_default=True, metavar="COLSxROWS")
 @click.option("--view", default="overview", show_default=True, metavar="VIEW")
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, 300),
+    default=20,
+    show_default=True,
+    help="How much the picture's charts show.",
+)
 def demo(
     paths: ClusterPaths,
     nodes: int | None,
@@ -105,6 +112,7 @@ def demo(
     screenshot: Path | None,
     size: str,
     view: str,
+    seconds: int,
 ) -> None:
     """Start the cluster with a demo in it, and watch."""
     from engine.launch import EngineOptions
@@ -115,7 +123,7 @@ def demo(
     if screenshot is None:
         dashboard(paths, options)
     else:
-        picture(paths, options, screenshot, size=size, view=view)
+        picture(paths, options, screenshot, size=size, view=view, seconds=seconds)
 
 
 @cli.command()

@@ -67,7 +67,13 @@ def _apply(paths: ClusterPaths, files: Sequence[Path]) -> None:
 
 
 def picture(
-    paths: ClusterPaths, options: EngineOptions, file: Path, *, size: str, view: str
+    paths: ClusterPaths,
+    options: EngineOptions,
+    file: Path,
+    *,
+    size: str,
+    view: str,
+    seconds: int,
 ) -> None:
     """The demo without a terminal: boot, wait until settled, draw into FILE, take it all down.
 
@@ -99,7 +105,8 @@ def picture(
                 size=(int(columns), int(rows)),
                 view=view,
                 settled=lambda model: settled(model.pods().values()),
-                timeout_s=PICTURE_TIMEOUT_S,
+                ticks=seconds,
+                timeout_s=PICTURE_TIMEOUT_S + seconds,
             )
         )
     except (NotSettled, ValueError, OSError) as error:

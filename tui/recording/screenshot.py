@@ -12,16 +12,13 @@ from textual.pilot import Pilot
 
 from engine.client.transport import Transport
 from engine.types import registry
-from engine.types.apps import Deployment
-from engine.types.batch import Job
 from engine.types.status import StatusError
 
 from ..application import PodariumApp
 from ..endpoint import Endpoint
 from ..model.cluster import Cluster
 from ..model.place import OVERVIEW, Place
-from ..model.pods import key_of, status, unschedulable
-from ..model.workloads import wanted
+from ..model.pods import key_of, status
 from ..screens.main import MainScreen
 from ..themes.palette import DARK, PALETTES
 from .svg import to_svg
@@ -65,27 +62,6 @@ def picture(app: PodariumApp, title: str = "podarium") -> str:
         background=palette.colours["background"],
         foreground=palette.colours["text"],
         bar=palette.colours["bar"],
-    )
-
-
-def demo_settled(cluster: Cluster) -> bool:
-    """Whether every workload of the demo shows what it is there to show.
-
-    The servers are ready, a container was killed for its memory, a job has ended some pods, and the
-    pod that asks for too much is known to fit nowhere.
-    """
-    deployments = [d for d in cluster.objects("deployments").values() if isinstance(d, Deployment)]
-    jobs = [job for job in cluster.objects("jobs").values() if isinstance(job, Job)]
-    ready = sum(d.status.ready_replicas >= wanted(d) for d in deployments)
-    pods = list(cluster.pods().values())
-    states = [s for pod in pods for s in pod.status.container_statuses]
-    ends = [end for s in states for end in (s.state.terminated, s.last_state.terminated) if end]
-    return (
-        len(deployments) > 0
-        and ready >= len(deployments) - 1
-        and any(end.reason == "OOMKilled" for end in ends)
-        and all(job.status.succeeded for job in jobs)
-        and any(unschedulable(pod) for pod in pods)
     )
 
 
@@ -152,18 +128,19 @@ async def capture(
     size: tuple[int, int] = (120, 36),
     view: str = "overview",
     settled: Settled | None = None,
+    ticks: int = CHART_TICKS,
     timeout_s: float = 120.0,
     cluster: str = "default",
 ) -> None:
     """Write a picture of a view of a living cluster as SVG.
 
-    Waits until the cluster is known, `settled` holds and the charts have something to show. Raise
-    NotSettled after `timeout_s` seconds, ValueError for an unknown view.
+    Waits until the cluster is known, `settled` holds and the charts have `ticks` seconds of numbers.
+    Raise NotSettled after `timeout_s` seconds, ValueError for an unknown view.
     """
     transport = endpoint.transport() if isinstance(endpoint, Endpoint) else endpoint
     app = PodariumApp(transport, cluster=cluster)
     async with app.run_test(size=size) as pilot:
-        await _wait(app.cluster, settled, timeout_s)
+        await _wait(app.cluster, settled, ticks, timeout_s)
         screen = app.screen
         assert isinstance(screen, MainScreen)
         while screen._booting:
@@ -182,9 +159,10 @@ async def capture(
     scratch.replace(file)
 
 
-async def _wait(cluster: Cluster, settled: Settled | None, timeout: float) -> None:
+async def _wait(cluster: Cluster, settled: Settled | None, ticks: int, timeout: float) -> None:
     deadline = time.monotonic() + timeout
-    while not (cluster.synced and charted(cluster) and (settled is None or settled(cluster))):
+    expected = settled or (lambda cluster: True)
+    while not (cluster.synced and charted(cluster, ticks) and expected(cluster)):
         if time.monotonic() > deadline:
             states = ", ".join(
                 f"{key} {status(cluster, pod)[0]}" for key, pod in cluster.pods().items()
