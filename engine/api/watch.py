@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from engine.api.form import Form, frame
 from engine.api.selection import Selection
@@ -28,11 +28,22 @@ BUFFER = 16 << 20
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
+class Sink(Protocol):
+    """Where a watcher's chunks may go without waiting to be asked for."""
+
+    def write(self, chunk: bytes) -> None: ...
+
+    def backlog(self) -> int:
+        """Bytes that were written and have not left yet."""
+        ...
+
+
 class Watcher:
-    """The stream of one client: chunks of whole lines."""
+    """The stream of one client: chunks of whole lines, read from it or sent to its sink."""
 
     def __init__(self, group: Group, *, bookmarks: bool, limit: int) -> None:
         self.bookmarks = bookmarks
+        self._sink: Sink | None = None
         self._group = group
         self._limit = limit
         self._chunks: list[bytes] = []
@@ -44,12 +55,28 @@ class Watcher:
     def push(self, chunk: bytes) -> None:
         if self._ended:
             return
+        if self._sink is not None:
+            if self._sink.backlog() > self._limit:
+                self.end()
+            else:
+                self._sink.write(chunk)
+            return
         if self._size and self._size + len(chunk) > self._limit:
             self.end()
             return
         self._chunks.append(chunk)
         self._size += len(chunk)
         self._wake.set()
+
+    async def send_to(self, sink: Sink) -> None:
+        """Send all that comes to `sink`, in the same turn as it comes; return at the end."""
+        for chunk in self._chunks:
+            sink.write(chunk)
+        self._chunks.clear()
+        self._sink = sink
+        while not self._ended:
+            self._wake.clear()
+            await self._wake.wait()
 
     def end(self) -> None:
         """No more comes; what is buffered can still be read."""

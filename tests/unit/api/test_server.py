@@ -115,6 +115,28 @@ async def test_a_stopping_server_does_not_wait_for_streams(
             await response.content.read()
 
 
+async def test_a_watcher_that_reads_nothing_is_ended_and_harms_nobody(
+    world: World, socket: Path, session: aiohttp.ClientSession
+) -> None:
+    world.api.hub._buffer = 100_000
+    _, writer = await asyncio.open_unix_connection(str(socket))
+    writer.write(f"GET {POD}?watch=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    async with session.get(POD, params={"watch": "1"}) as healthy:
+        group = next(iter(world.api.hub._groups["pods"].values()))
+        while len(group.watchers) < 2:
+            await world.ask("GET", POD)
+            await asyncio.sleep(0)
+        number = 0
+        while len(group.watchers) == 2:
+            number += 1
+            big = pod(f"p{number}")
+            big["metadata"]["annotations"] = {"text": "x" * 100_000}
+            await world.ask("POST", POD, big)
+            event = json.loads(await healthy.content.readuntil(b"\n"))
+            assert event["object"]["metadata"]["name"] == f"p{number}"
+    writer.close()
+
+
 async def test_paths_are_decoded_once(session: aiohttp.ClientSession) -> None:
     async with session.get("/api/v1/namespaces/default/pods/a%2Fb") as response:
         assert response.status == 404
