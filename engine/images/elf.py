@@ -128,7 +128,8 @@ class Linker:
 
     def named(self, names: Iterable[str]) -> list[str]:
         """Where libraries are that no header tells of, as far as they are there."""
-        return [self._cache[name][0] for name in names if name in self._cache]
+        found = [place for name in names for place in self._cache.get(name, ())[:1]]
+        return [place for place in found if self._host.is_file(place)]
 
     def closure(self, programs: Iterable[str]) -> Closure:
         """Everything `programs` (ELF files or scripts) need, themselves included."""

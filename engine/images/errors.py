@@ -29,8 +29,8 @@ class ImageNotFound(ImageError):
     def __init__(self, reference: str, available: Sequence[str] = ()) -> None:
         self.reference = reference
         self.available = tuple(available)
-        there = f"stored here: {', '.join(self.available)}; or " if available else ""
+        there = ", ".join(self.available) or "nothing"
         super().__init__(
-            f"image {reference!r} is not in the store: {there}load it with"
+            f"image {reference!r} is not in the store, which has {there}; load it with"
             " `podarium load -i ARCHIVE` (docker-archive, oci-archive or OCI layout)"
         )

@@ -155,7 +155,9 @@ def _mount_points(view: StackView, root: Path) -> None:
     for parts in sorted(made):
         os.mkdir(_join(base, parts), 0o755)
     for name in _FILES:
-        os.close(os.open(_join(base, (*etc, name)), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        path = _join(base, (*etc, name))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        os.chmod(path, 0o644)  # whatever the umask
     if view.lookup((*etc, b"mtab")) is None:
         os.symlink(b"/proc/mounts", _join(base, (*etc, b"mtab")))
     for parts in sorted(made, key=len, reverse=True):

@@ -309,19 +309,18 @@ class _Unpacking:
             return descriptor
         if len(self._open) >= _CACHED:
             self._forget()
-        descriptor = self._root
-        for depth in range(1, len(parent) + 1):
-            known = self._open.get(parent[:depth])
-            if known is None:
-                try:
-                    known = self._enter(descriptor, parent[:depth])
-                finally:
-                    # Only the last one is kept: a name may be deeper than the cache.
-                    if depth > 1 and parent[: depth - 1] not in self._open:
-                        os.close(descriptor)
-            descriptor = known
-        self._open[parent] = descriptor
-        return descriptor
+        known = next((n for n in range(len(parent) - 1, 0, -1) if parent[:n] in self._open), 0)
+        above = self._open[parent[:known]] if known else self._root
+        for depth in range(known + 1, len(parent) + 1):
+            try:
+                descriptor = self._enter(above, parent[:depth])
+            finally:
+                # Only the last one is kept: a name may be deeper than the cache.
+                if depth > known + 1:
+                    os.close(above)
+            above = descriptor
+        self._open[parent] = above
+        return above
 
     def _enter(self, above: int, parts: Parts) -> int:
         name = parts[-1]

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -124,3 +125,14 @@ def merged(lowerdirs: Sequence[Path], scratch: Path) -> dict[str, list[Any]]:
     done = subprocess.run(command, check=True, capture_output=True)
     found: dict[str, list[Any]] = json.loads(done.stdout)
     return found
+
+
+def open_below(folder: Path) -> list[str]:
+    """What this process has open in a folder."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        except FileNotFoundError:
+            continue  # the listing's own
+    return [path for path in found if path.startswith(f"{folder}")]

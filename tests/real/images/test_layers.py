@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from engine.images.errors import BadLayer
+from engine.images.layers.dir import DirDriver
 from engine.images.store import ImageStore
-from tests.real.images.layouts import Layout, merged
+from engine.images.tar import Limits
+from tests.real.images.layouts import Layout, merged, open_below
 from tests.real.images.tars import (
     Member,
     device,
@@ -163,6 +165,18 @@ def test_a_name_through_a_link_of_the_layer_lands_where_it_leads(tmp_path: Path)
         tmp_path, [folder("usr"), folder("usr/lib"), symlink("lib", "usr/lib"), file("lib/x")]
     )
     assert found == {"usr", "usr/lib", "lib", "usr/lib/x"}
+
+
+def test_no_descriptor_stays_open_however_the_names_jump(tmp_path: Path) -> None:
+    places = ["a/b/c", "a/b/c/d/e", "a", "x/y/z", "a/b", "x", "a/b/c/d/e/f/g", "", "x/y"]
+    members = [file(f"{place}/{n}".strip("/"), b"x") for n in range(3) for place in places]
+    target = tmp_path / "fs"
+    target.mkdir()
+    DirDriver().write([tar(*members)], target, [], Limits())
+    assert open_below(target) == []
+    assert {str(p.relative_to(target)) for p in target.rglob("*") if p.is_file()} == {
+        m.info.name for m in members
+    }
 
 
 def test_attributes_survive(tmp_path: Path) -> None:

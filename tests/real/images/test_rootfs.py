@@ -67,6 +67,18 @@ def test_the_init_layer_has_the_mount_points(tmp_path: Path) -> None:
     assert found["etc/mtab"][4] == "/proc/mounts"
 
 
+def test_a_narrow_umask_narrows_nothing(tmp_path: Path) -> None:
+    before = os.umask(0o77)
+    try:
+        made = rootfs(tmp_path, [folder("etc"), file("etc/passwd"), file("implicit/x")])
+    finally:
+        os.umask(before)
+    found = merged(made.lowerdirs, tmp_path)
+    assert found["dev/pts"][0] == found["implicit"][0] == "drwxr-xr-x"
+    assert found["etc/hosts"][0] == found["etc/passwd"][0] == "-rw-r--r--"
+    assert made.upper.stat().st_mode & 0o777 == 0o755
+
+
 def test_the_init_layer_keeps_the_images_own_attributes(tmp_path: Path) -> None:
     image = [
         folder("etc", mode=0o711, uid=5, mtime=7),

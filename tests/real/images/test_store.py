@@ -8,11 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.images.errors import BadReference, ImageNotFound
+from engine.images.layers.base import Unpacked
+from engine.images.layers.dir import DirDriver
 from engine.images.rootfs import create_rootfs, remove_rootfs
 from engine.images.store import ImageStore
 from engine.images.types import Digest
@@ -264,6 +268,27 @@ for image in store.load(Path(sys.argv[2])):
     store.prepare(image)
 store.remove("a/two:1")
 """
+
+
+def test_several_threads_unpack_a_layer_once(
+    store: ImageStore, layout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kubelets of several nodes start the first pods of an image at the same moment."""
+    _, image = store.load(layout)
+    unpacked: list[Path] = []
+    write = DirDriver.write
+
+    def counted(self: DirDriver, chunks: Any, target: Path, below: Any, limits: Any) -> Unpacked:
+        unpacked.append(target)
+        return write(self, chunks, target, below, limits)
+
+    monkeypatch.setattr(DirDriver, "write", counted)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: store.prepare(image), range(8)))
+    assert made == [made[0]] * 8
+    assert len(unpacked) == 2
+
+
 # Dies by its own hand at the Nth call of one of these: every step that makes something visible.
 
 
