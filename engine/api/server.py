@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -39,12 +40,12 @@ class Server:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.unlink(missing_ok=True)
         runner = await self._start()
-        # The mask makes the socket 0600 from its first moment on; a chmod would come too late.
-        before = os.umask(0o177)
-        try:
-            await web.UnixSite(runner, path, backlog=BACKLOG).start()
-        finally:
-            os.umask(before)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # Before bind(2), which gives the file the socket's mode: private from its first moment
+        # on, without a umask that other threads would see.
+        os.fchmod(listener.fileno(), 0o600)
+        listener.bind(os.fspath(path))
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
         self._sockets.append(path)
 
     async def listen_tls(self, host: str, port: int, context: ssl.SSLContext) -> int:

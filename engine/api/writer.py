@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from engine.api import deletion
 from engine.api.admission.admit import admit_change, admit_new
@@ -170,9 +170,9 @@ class Writer:
         except Unwritable as error:
             raise InternalError(error) from error
 
-    async def _stored(self, resource: Resource, key: Key, writing: object) -> Entry:
+    async def _stored(self, resource: Resource, key: Key, writing: Awaitable[Entry]) -> Entry:
         try:
-            return await writing  # type: ignore[misc,no-any-return]
+            return await writing
         except Exists as error:
             raise AlreadyExists(resource.qualified, key.name) from error
         except Missing as error:

@@ -110,3 +110,12 @@ def deployment(name: str = "web", **spec: Any) -> dict[str, Any]:
         },
     )
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+def container(**fields: Any) -> dict[str, Any]:
+    return {"name": "c", "image": "i:1", **fields}
+
+
+def job(**spec: Any) -> dict[str, Any]:
+    template = {"spec": {"restartPolicy": "Never", "containers": [container()]}}
+    return {"metadata": {"name": "j"}, "spec": {"template": template, **spec}}
