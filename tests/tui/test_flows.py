@@ -10,7 +10,7 @@ import pytest
 from engine.types.status import Forbidden, StatusError
 from tests.tui import made_up
 from tests.tui.fakes import FakeCluster
-from tests.tui.harness import Driver, running
+from tests.tui.harness import Driver, key_event, running
 
 SMALL = (80, 24)
 
@@ -420,3 +420,13 @@ async def test_tab_goes_to_the_preview_and_back() -> None:
         assert driver.screen.table.key == key
         await driver.press("tab")
         assert driver.screen.focused is driver.screen.table
+
+
+async def test_keys_typed_at_once_reach_the_prompt_in_order() -> None:
+    async with running() as driver:
+        for key in (":", "p", "o", "d", "s"):
+            driver.app.post_message(key_event(key))
+        await driver.settle()
+        assert driver.screen.prompt_line.open
+        await driver.press("enter")
+        assert driver.screen.place.kind == "pods"

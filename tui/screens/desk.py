@@ -254,7 +254,7 @@ class ScreenDesk:
         elif not screen.preview.is_on_screen or screen.focused is screen.preview:
             screen.focus_body()
         else:
-            screen.preview.focus()
+            screen.set_focus(screen.preview)
 
     def next_part(self, step: int) -> None:
         place = self.place

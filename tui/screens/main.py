@@ -65,9 +65,16 @@ class MainScreen(Screen[None]):
     """See the module."""
 
     BLANK = True
+    # With priority the app itself runs a command, in the order of the keys: of keys typed at once,
+    # `:pods`, the first opens the prompt before the second is given to whatever has the focus.
     BINDINGS: ClassVar[list[Any]] = [
         Binding(
-            key, f"command('{command.id}')", command.title, show=False, id=f"{command.id}.{index}"
+            key,
+            f"command('{command.id}')",
+            command.title,
+            show=False,
+            priority=True,
+            id=f"{command.id}.{index}",
         )
         for command in sorted(COMMANDS.all(), key=lambda command: not command.scopes)
         for index, key in enumerate(command.keys)
@@ -292,7 +299,7 @@ class MainScreen(Screen[None]):
         self.strip.display = name == "table" and roomy and "stats" not in self.cluster.missing
         self.strip.source = lambda w, h, t: strip(self.cluster, self.view, w, h)
         if not self.prompt_line.open:
-            widgets[name].focus()
+            self.set_focus(widgets[name])
 
     def _refresh_preview(self) -> None:
         if self.query_one("#side").display:
@@ -408,6 +415,8 @@ class MainScreen(Screen[None]):
         """A key reaches the command that applies here; others with the same key are passed by."""
         if action != "command":
             return True
+        if self.prompt_line.open:
+            return False
         if self._booting and parameters[0] not in ("leave", "quit", "help", "theme"):
             return False
         return COMMANDS[str(parameters[0])].applies(self.scopes)
@@ -456,7 +465,7 @@ class MainScreen(Screen[None]):
         """Focus the view in the body."""
         for widget in (self.table, self.sheet, self.text, self.log_view):
             if widget.display:
-                widget.focus()
+                self.set_focus(widget)
 
     @on(Table.Moved)
     def _row_changed(self, event: Table.Moved) -> None:

@@ -80,7 +80,7 @@ class Prompt(Horizontal):
         self._input.value = text
         self._input.cursor_position = len(text)
         self.display = True
-        self._input.focus()
+        self.screen.set_focus(self._input)
 
     def _finish(self, accepted: bool) -> None:
         mode, self.mode = self.mode, ""
