@@ -58,6 +58,14 @@ def ip(*arguments: str) -> str:
     return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
 
 
+def await_up(*links: str) -> None:
+    """Until links carry something: the kernel acts a moment after their other end is up."""
+    with netlink.connect() as sock:
+        for link in links:
+            while not netlink.is_up(sock, netlink.index_of(sock, link)):
+                os.sched_yield()
+
+
 def wire(
     netns: int, bridge: str, name: str, pod: int, address: str, gateway: str, prefix: int
 ) -> None:
@@ -79,15 +87,9 @@ def wire(
                 netlink.route(gateway, None, eth0),
             )
 
-    def settle() -> None:
-        with netlink.connect() as sock:
-            for link in (name, bridge):
-                while not netlink.is_up(sock, netlink.index_of(sock, link)):
-                    os.sched_yield()
-
     inside(netns, outer)
     inside(pod, inner)
-    inside(netns, settle)
+    inside(netns, lambda: await_up(name, bridge))
 
 
 def speak(client: int, server: int, address: str) -> str:
@@ -144,6 +146,7 @@ class Machine:
         inside(self.internet, lambda: ip("addr", "add", f"{INTERNET}/24", "dev", "up0"))
         inside(self.internet, lambda: ip("link", "set", "up0", "up"))
         ip("route", "add", "default", "via", INTERNET)
+        await_up("eth0")
 
     def cluster(self, name: str, cidr: str, nodes: int = 2) -> "Cluster":
         return Cluster(self, name, cidr, nodes)
@@ -281,10 +284,10 @@ def test_again_changes_nothing(machine: Machine) -> None:
     pod, address = cluster.pod(1)
     far, _ = cluster.pod(2)
     before = machine.state()
-    node = inside(cluster.nodes[1], lambda: ip("-o", "addr") + ip("route"))
+    node = inside(cluster.nodes[1], lambda: ip("-4", "-o", "addr") + ip("route"))
     cluster.up()
     assert machine.state() == before
-    assert inside(cluster.nodes[1], lambda: ip("-o", "addr") + ip("route")) == node
+    assert inside(cluster.nodes[1], lambda: ip("-4", "-o", "addr") + ip("route")) == node
     assert speak(far, pod, address) == "10.64.2.2"
 
 
