@@ -6,10 +6,15 @@ import argparse
 import os
 import sys
 
-from tests.bench import boot, pods
+from tests.bench import api, boot, pods, scheduling
 from tests.bench.table import Row, show
 
-BENCHMARKS = {"boot": boot.measure, "pods": pods.measure}
+BENCHMARKS = {
+    "boot": boot.measure,
+    "pods": pods.measure,
+    "scheduling": scheduling.measure,
+    "api": api.measure,
+}
 
 
 def main() -> int:

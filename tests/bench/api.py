@@ -18,7 +18,7 @@ from engine.api.handler import Api
 from engine.api.request import Request
 from engine.store.store import Store
 from engine.types.registry import RESOURCES
-from tests.bench.table import Row, show
+from tests.bench.table import Row
 
 PODS = 10_000
 CALLERS = 50
@@ -143,7 +143,3 @@ def measure(runs: int) -> list[Row]:
             for name, value in asyncio.run(once(Path(folder))).items():
                 values[name].append(value)
     return [Row(name, "ms", values[name], bar) for name, bar in BARS.items()]
-
-
-if __name__ == "__main__":
-    show(measure(3))

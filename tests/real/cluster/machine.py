@@ -8,6 +8,9 @@ from pathlib import Path
 
 from engine.home import ClusterPaths
 
+_CGROUPS = Path("/sys/fs/cgroup")
+"""Clusters' cgroups are at the top of a tree; deeper ones come and go with other tests."""
+
 
 def traces(paths: ClusterPaths) -> list[str]:
     """Processes, mounts, cgroups, links, nftables and sockets that belong to a cluster."""
@@ -19,7 +22,7 @@ def traces(paths: ClusterPaths) -> list[str]:
         *(line for line in links.splitlines() if paths.id in line),
         *(line for line in tables.stdout.splitlines() if paths.id in line),
         *(line for line in mounts.splitlines() if any(word in line for word in words)),
-        *(str(folder) for folder in Path("/sys/fs/cgroup").glob(f"**/*{paths.id}")),
+        *(str(f) for depth in ("", "*/") for f in _CGROUPS.glob(f"{depth}podarium-*{paths.id}")),
         *(f"pid {pid}" for pid in processes(paths)),
         *map(str, (paths.home / "run").glob(f"{paths.name}/*")),
     ]
@@ -36,9 +39,8 @@ def processes(paths: ClusterPaths) -> list[int]:
             continue
         engine = b"engine\0serve" in command and f"{paths.home}\0".encode() in command
         keeper = os.fsencode(paths.run) + b"/" in command
-        if (engine and f"\0{paths.name}\0".encode() in command) or keeper:
-            found.append(int(folder.name))
-        elif paths.cgroup + b"/" in cgroup:
+        ours = engine and f"\0{paths.name}\0".encode() in command
+        if ours or keeper or paths.cgroup + b"/" in cgroup:
             found.append(int(folder.name))
     return found
 
