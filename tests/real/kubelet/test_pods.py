@@ -1,11 +1,13 @@
 """A pod's life on a real node."""
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
 from engine.kubelet import decision, kubelet
+from engine.kubelet.backoff import Backoff
 from engine.types.images import Image
 from engine.types.pods import Pod
 from tests.real.kubelet.conftest import IMAGE, NOTHING, Cluster
@@ -235,26 +237,45 @@ async def test_last_words_are_kept(cluster: Cluster) -> None:
     await cluster.delete("words")
 
 
-async def test_a_new_engine_adopts_what_runs(cluster: Cluster) -> None:
+async def test_a_new_engine_adopts_what_runs(cluster: Cluster, tmp_path: Path) -> None:
     await cluster.run("stays", {"command": ["sh", "-c", OBEDIENT]})
     await cluster.run(
-        "ends", {"command": ["sh", "-c", "read x < /gate; exit 7"]}, restartPolicy="Never"
+        "ends",
+        {
+            "command": ["sh", "-c", "until [ -e /gate/open ]; do sleep 0.05; done; exit 7"],
+            "volumeMounts": [{"name": "gate", "mountPath": "/gate"}],
+        },
+        restartPolicy="Never",
+        volumes=[{"name": "gate", "hostPath": {"path": str(tmp_path)}}],
     )
     before = await cluster.until("stays", running)
-    await cluster.until("ends", lambda p: p.status.phase in ("Running", "Failed"))
-    pids = {state.id: state.pid for state in await cluster.runtime.containers()}
-    await cluster.restart_kubelet()
-    assert {s.id: s.pid for s in await cluster.runtime.containers() if s.running}.items() <= (
-        pids.items()
-    )
+    ends = await cluster.until("ends", running)
+    pids = {state.sandbox: state.pid for state in await cluster.runtime.containers()}
+    await cluster.stop_kubelet()
+    (tmp_path / "open").touch()
+    await end_of(pids[ends.metadata.uid])
+    await cluster.restart_kubelet(stopped=True)
+    states = {state.sandbox: state for state in await cluster.runtime.containers()}
+    assert states[before.metadata.uid].pid == pids[before.metadata.uid]
+    assert states[before.metadata.uid].running
     pod = await cluster.until("stays", running)
     assert main(pod).container_id == main(before).container_id
     assert main(pod).restart_count == 0
     ended = main(await cluster.until("ends", lambda p: p.status.phase == "Failed"))
-    assert ended.state.terminated.exit_code != 0
+    assert ended.state.terminated.exit_code == 7
     await cluster.delete("stays")
     await cluster.delete("ends")
     assert await cluster.settled() == NOTHING
+
+
+async def end_of(pid: int) -> None:
+    """Wait for the end of a process that is not our child."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    fd = os.pidfd_open(pid)
+    loop.add_reader(fd, ended.set)
+    await ended.wait()
+    loop.remove_reader(fd)
+    os.close(fd)
 
 
 async def test_a_new_engine_removes_what_nobody_knows(cluster: Cluster) -> None:
@@ -278,18 +299,29 @@ async def test_a_dead_keeper_is_replaced(cluster: Cluster) -> None:
     assert await cluster.settled() == NOTHING
 
 
-async def test_only_the_last_two_logs_are_kept(cluster: Cluster, tmp_path: Path) -> None:
-    gate = [{"name": "gate", "mountPath": "/gate"}]
+async def test_of_a_restarted_container_only_the_last_is_kept(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.kubelet.node.crashes = Backoff(0.0, 0.0)
+    (tmp_path / "n").write_text("0")
+    count = 'n=$(cat /count/n); echo $((n+1)) > /count/n; echo "life $n"; [ $n -ge 4 ]'
     await cluster.run(
         "many",
-        {"command": ["sh", "-c", "echo $(date +%s%N)"], "volumeMounts": gate},
-        volumes=[{"name": "gate", "hostPath": {"path": str(tmp_path)}}],
+        {
+            "command": ["sh", "-c", count],
+            "volumeMounts": [{"name": "count", "mountPath": "/count"}],
+        },
+        restartPolicy="OnFailure",
+        volumes=[{"name": "count", "hostPath": {"path": str(tmp_path)}}],
     )
-    cluster.kubelet.node.crashes._maximum_s = 0.0
-    cluster.kubelet.node.crashes._initial_s = 0.0
-    pod = await cluster.until("many", lambda p: main(p) and main(p).restart_count >= 4)
+    pod = await cluster.until("many", lambda p: p.status.phase == "Succeeded")
+    assert main(pod).restart_count == 4
+    assert await cluster.log("many") == "life 4"
+    assert await cluster.log("many", previous=True) == "life 3"
+    node, uid = cluster.paths.node("n1"), pod.metadata.uid
+    assert {p.name for p in node.logs.glob(f"*_{uid}/main/*")} == {"3.log", "4.log"}
+    assert {p.name for p in (node.pods / uid / "containers/main").iterdir()} == {"4", "4.words"}
     await cluster.delete("many")
-    del pod
 
 
 async def test_a_defect_delays_a_pod_and_does_not_lose_it(

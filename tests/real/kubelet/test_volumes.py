@@ -92,9 +92,10 @@ async def test_a_config_map_volume_follows_its_source(cluster: Cluster) -> None:
         volumes=[{"name": "conf", "configMap": {"name": "conf"}}],
     )
     await cluster.until("follows", lambda p: p.status.phase == "Running")
+    following = cluster.follow("follows")
+    assert await anext(following) == b"old"
     await cluster.client.patch(ConfigMap, "conf", "default", {"data": {"key": "new"}})
-    await cluster.until("follows", done)
-    assert (await cluster.log("follows")).split() == ["old", "new", "old", "read-only"]
+    assert [line async for line in following] == [b"new", b"old", b"read-only"]
 
 
 async def test_volumes_of_every_kind(cluster: Cluster, tmp_path: Path) -> None:
