@@ -66,6 +66,8 @@ class Sandbox:
         if config["gateway"]:
             messages.append(netlink.route(config["gateway"], None, eth0))
         netlink.request(inside, *messages)
+        # Else a busy machine loses the pod's first packets, and a second with them.
+        netlink.await_up(node, self.index, bridge)
 
     def state(self) -> dict[str, Any]:
         return {**self.config, "index": self.index}

@@ -97,7 +97,12 @@ class Overlay(Op):
         if len(data) > _PAGE:
             text = f"{len(self.lowers)} layers are more than this kernel can name (Linux 6.7 can)"
             raise OSError(errno.E2BIG, text, self.upper)
-        mount(b"overlay", self.upper, b"overlay", MS.NODEV, data)
+        try:
+            mount(b"overlay", self.upper, b"overlay", MS.NODEV, data)
+        except FileNotFoundError:
+            for folder in (*self.lowers, self.upper, self.work):
+                os.stat(folder)
+            raise
 
     def _data(self, lowers: tuple[bytes, ...]) -> bytes:
         options = [

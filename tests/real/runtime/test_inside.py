@@ -78,7 +78,9 @@ async def test_mounts_are_dockers(node: Node) -> None:
     }
     assert {place: mounts[place][1] for place in kinds} == kinds
     assert "nodev" in mounts["/"][0].split(",")
-    for place in ("/sys", "/sys/fs/cgroup", "/proc/sys", "/proc/bus"):
+    cgroups = [place for place in mounts if place.startswith("/sys/fs/cgroup")]
+    assert cgroups
+    for place in ("/sys", "/proc/sys", "/proc/bus", *cgroups):
         assert mounts[place][0].split(",")[0] == "ro", place
     # Nothing of the machine's tree is left, above all not the old root.
     assert not [place for place in mounts if str(node.home) in place]
@@ -90,9 +92,9 @@ async def test_what_is_masked_reads_as_nothing(node: Node) -> None:
 
 
 async def test_kernel_settings_are_read_only(node: Node) -> None:
-    script = "echo 1 > /proc/sys/kernel/panic; touch /sys/x; mkdir /sys/fs/cgroup/pids/x; echo end"
+    script = "echo 1 > /proc/sys/kernel/panic; touch /sys/x; mkdir /sys/fs/cgroup/x; echo end"
     text = await node.run("c", "sh", "-c", script)
-    assert text.count("Read-only file system") == 3 or text.count("ead-only") == 3
+    assert text.count("Read-only file system") == 3
     assert text.endswith("end\n")
 
 
@@ -219,6 +221,12 @@ async def test_limits_that_may_not_be_raised_are_told(node: Node) -> None:
     assert len(state.warnings) == 1
     assert state.warnings[0].startswith("RLIMIT_NOFILE: ")
     assert (await node.future("b")).exit_code == 0
+
+
+async def test_who_the_oom_killer_takes_first(node: Node) -> None:
+    spec = default_spec(("cat", "/proc/self/oom_score_adj"))
+    process = msgspec.structs.replace(spec.process, oom_score_adj=900)
+    assert await node.run("c", spec=msgspec.structs.replace(spec, process=process)) == "900\n"
 
 
 SYSCALLS = """
