@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
 
 # <linux/netlink.h>
@@ -57,6 +58,7 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 
 _BUFFER = 1 << 16
 _DUMP_ATTEMPTS = 16
+_LOOK_AGAIN = 0.0005
 
 
 class Message:
@@ -153,12 +155,24 @@ def index_of(sock: socket.socket, name: str) -> int:
     return index
 
 
-def is_up(sock: socket.socket, index: int) -> bool:
-    """Whether a link is operational, RFC 2863: its other end is up and the kernel has acted on it.
+def await_up(sock: socket.socket, *indices: int, timeout: float = 2.0) -> None:
+    """Wait until links are operational: the kernel acts some time after their other end is up.
 
-    A veth's end on a bridge passes nothing until then, and what a pod sends meanwhile is tried
-    again only after a second (ARP). Usually it is so at once, but not on a busy machine.
+    Until then a port of a bridge passes nothing, nor does a bridge without such a port, and what is
+    lost meanwhile is sent again only after a second (ARP). Mostly it is so at once, but it needs a
+    lock that the removal of any network namespace holds for 10 ms. After `timeout` (s) raise
+    OSError(ETIMEDOUT) naming the link.
     """
+    deadline = time.monotonic() + timeout
+    for index in indices:
+        while not is_up(sock, index):
+            if time.monotonic() > deadline:
+                raise OSError(errno.ETIMEDOUT, "carries nothing", f"link {index}")
+            time.sleep(_LOOK_AGAIN)
+
+
+def is_up(sock: socket.socket, index: int) -> bool:
+    """Whether a link is operational, RFC 2863."""
     asked = Message(_RTM_GETLINK, 0, _IFINFO.pack(0, 0, index, 0, 0), f"link {index}")
     state = attributes(_ask(sock, asked)[_IFINFO.size :]).get(_IFLA_OPERSTATE)
     return state == _IF_OPER_UP

@@ -77,8 +77,7 @@ class Fabric:
             links.route(ipam.node_cidr(self.cidr, index), address, bridge)
         in_netns(netns_fd, lambda node: self._set_up_node(node, index, peers))
         with Links() as links:
-            for name in (cable, self.paths.bridge):
-                links.await_up(links.index(name))
+            links.await_up(links.index(cable), bridge)
 
     def remove(self) -> None:
         """See remove() below."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,13 +17,13 @@ from typing import Any, NamedTuple, TypeVar
 import pyroute2.iproute.linux
 from pyroute2.netlink.exceptions import NetlinkError
 
+from engine.linux import netlink
 from engine.linux.flags import CLONE
 from engine.linux.namespace import setns
 
 LOOPBACK = 1
 
 _T = TypeVar("_T")
-_UP_WITHIN, _LOOK_AGAIN = 5.0, 0.0005
 _MAIN_TABLE = 254
 # pyroute2 makes its methods as it runs, so no type checker can know them.
 _IPRoute: Any = pyroute2.iproute.linux.IPRoute
@@ -91,17 +90,10 @@ class Links:
         with naming(f"link {index}"):
             self._ip.link("set", index=index, state="up", **size)
 
-    def await_up(self, index: int) -> None:
-        """Until a link is operational: only then a port of a bridge passes anything.
-
-        Usually at once, since the kernel acts on the other end's going up as soon as nothing else
-        keeps its network lock. Raise OSError(ETIMEDOUT) after 5 s.
-        """
-        deadline = time.monotonic() + _UP_WITHIN
-        while self._ip.get_links(index)[0].get("operstate") != "UP":
-            if time.monotonic() > deadline:
-                raise OSError(errno.ETIMEDOUT, "does not come up", f"link {index}")
-            time.sleep(_LOOK_AGAIN)
+    def await_up(self, *indices: int) -> None:
+        """Until links carry something; see engine.linux.netlink."""
+        with netlink.connect() as sock:
+            netlink.await_up(sock, *indices)
 
     def delete(self, name: str) -> None:
         """Fine when it is gone. Of a veth both ends go."""

@@ -122,9 +122,11 @@ netlink.request(node, netlink.veth("veth1", bridge, "eth0", pod))
 cable = netlink.index_of(node, "veth1")
 before = netlink.is_up(node, cable)
 netlink.request(inside, netlink.link_up(netlink.index_of(inside, "eth0")))
-while not netlink.is_up(node, cable):
-    os.sched_yield()
-answer([before, failure(netlink.is_up, node, 9999)])
+netlink.await_up(node, cable, bridge)
+after = netlink.is_up(node, cable)
+netlink.request(node, netlink.veth("veth2", bridge, "eth1", pod))
+late = failure(netlink.await_up, node, netlink.index_of(node, "veth2"), timeout=0)
+answer([before, after, late[0], failure(netlink.is_up, node, 9999)])
 """
     )
-    assert found == [False, [errno.ENODEV, "link 9999"]]
+    assert found == [False, True, errno.ETIMEDOUT, [errno.ENODEV, "link 9999"]]

@@ -61,9 +61,7 @@ def ip(*arguments: str) -> str:
 def await_up(*links: str) -> None:
     """Until links carry something: the kernel acts a moment after their other end is up."""
     with netlink.connect() as sock:
-        for link in links:
-            while not netlink.is_up(sock, netlink.index_of(sock, link)):
-                os.sched_yield()
+        netlink.await_up(sock, *(netlink.index_of(sock, link) for link in links))
 
 
 def wire(
