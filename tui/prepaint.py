@@ -1,7 +1,7 @@
 """The first picture: a skeleton of the dashboard in raw ANSI, before anything heavy is imported.
 
-Importing Textual takes most of the time to the first real frame. The skeleton has the layout and the
-colours of that frame, so that the screen seems to be there at once. Only sys and os are used.
+Importing Textual takes most of the time to the first real frame. The skeleton has the layout and
+the colours of that frame, so that the screen seems to be there at once. Only sys and os are used.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How the interpreter is set up so that no key waits: the frame clock and the garbage collector.
 
 At 60 frames a second the frame clock alone costs up to 16 ms between key and paint; it stands still
-when nothing changes, so a fast clock costs nothing at rest. A full garbage collection takes 50 to 90 ms
-with ten thousand rows: it runs only while nobody types.
+when nothing changes, so a fast clock costs nothing at rest. A full garbage collection takes 50 to
+90 ms with ten thousand rows: it runs only while nobody types.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ IDLE_SECONDS = 5.0
 
 
 def before_textual() -> None:
-    """Call before Textual is imported: it reads its settings then. The user's own settings win."""
+    """Call before Textual is imported: it reads its settings then. The user's own win."""
     os.environ.setdefault("TEXTUAL_FPS", "240")
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     gc.disable()
 
 
 def after_first_paint() -> None:
-    """Keep what start-up made out of every later collection, and never collect in full by itself."""
+    """Keep what start-up made out of later collections, and never collect in full by itself."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(1_000, 10, 1_000_000)

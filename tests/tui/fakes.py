@@ -1,4 +1,4 @@
-"""An API server in memory that says what it is told: lists, watches, stats, logs, simple changes."""
+"""An API server in memory that says what it is told: lists, watches, stats, logs, changes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from engine.client.errors import Unreachable
 from engine.client.transport import Response
 from engine.types import registry
 from engine.types.status import NotFound, StatusError
-
 from tests.tui import made_up
 
 Dict = dict[str, Any]
 
 
 class FakeCluster:
-    """A transport. Change its objects with `put` and `remove`; cut it with `cut`, heal with `heal`."""
+    """A transport. `put` and `remove` change its objects, `cut` and `heal` its connections."""
 
     def __init__(self, objects: dict[str, list[Dict]] | None = None, *, history: int = 300) -> None:
         found = made_up.objects() if objects is None else objects

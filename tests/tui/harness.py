@@ -41,13 +41,13 @@ class Driver:
     async def until(self, done: Callable[[], bool]) -> None:
         """Wait for something that is on its way; half a minute is the end of patience."""
         async with asyncio.timeout(30):
-            while not done():
+            while not done():  # noqa: ASYNC110  what is waited for has no event
                 await asyncio.sleep(0.002)
 
     def _busy(self) -> bool:
         """Whether a message is waiting, a paint is due, or something was asked of the API."""
         screen, top = self.screen, self.app.screen
-        if screen._flush_due or screen._log_due:
+        if screen._flush_due or screen.reading.log_due:
             return True
         if top._layout_required or top._dirty_widgets or not top._compositor.visible_widgets:
             return True
@@ -87,6 +87,7 @@ class Driver:
 def key_event(key: str) -> events.Key:
     """The event of a key by its name or its character."""
     name = _character_to_key(key) if len(key) == 1 and not key.isalnum() else key
+    char: str | None
     try:
         char = unicodedata.lookup(_get_unicode_name_from_key(REPLACED_KEYS.get(name, name)))
     except KeyError:

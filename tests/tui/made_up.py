@@ -146,7 +146,7 @@ BATCH = container("batch", "500m", "64Mi", "batch.py")
 
 def pods() -> list[Dict]:
     web = owned("ReplicaSet", "web-6d4b75cb6d")
-    done = {"state": ended("Completed", 0, 150), "phase": "Succeeded", "ready": False}
+    done: Dict = {"state": ended("Completed", 0, 150), "phase": "Succeeded", "ready": False}
     waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting"}}
     giant: Dict = {
         "apiVersion": "v1",

@@ -414,12 +414,12 @@ async def test_tab_goes_to_the_preview_and_back() -> None:
     async with running() as driver:
         await goto(driver, "pods")
         await driver.press("tab")
-        assert driver.screen.focused is driver.screen.preview
+        assert driver.screen.preview.has_focus
         key = driver.screen.table.key
         await driver.press("down")
         assert driver.screen.table.key == key
         await driver.press("tab")
-        assert driver.screen.focused is driver.screen.table
+        assert driver.screen.table.has_focus
 
 
 async def test_keys_typed_at_once_reach_the_prompt_in_order() -> None:

@@ -1,4 +1,4 @@
-"""A user action, declared once: its key binding, hint, help line and palette entry all derive from it."""
+"""A user action, declared once: key binding, hint, help line and palette entry derive from it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Registry:
         return sorted(found, key=lambda command: not command.scopes)
 
     def remap(self, keymap: Mapping[str, str]) -> list[str]:
-        """Replace keys by a map of command id to comma-separated keys; answer what is wrong with it."""
+        """Replace keys by a map of command id to comma-separated keys; answer its faults."""
         problems = []
         for id, keys in keymap.items():
             if id not in self._commands:

@@ -1,8 +1,8 @@
 """What the dashboard knows of a cluster: objects from informers, numbers from the stats stream.
 
-Changes are applied the moment they arrive and only noted; whoever draws takes the notes when it wants
-(`take`), a few times a second at most. A cluster without our engine has no stats and no images: those
-parts are then `missing`, and everything else works.
+Changes are applied the moment they arrive and only noted; whoever draws takes the notes when it
+wants (`take`), a few times a second at most. A cluster without our engine has no stats and no
+images: those parts are then `missing`, and everything else works.
 """
 
 from __future__ import annotations
@@ -260,7 +260,7 @@ class Cluster:
         return index
 
     def workload(self, pod: Pod) -> tuple[str, str]:
-        """Kind and name of what a pod belongs to in people's minds: its Deployment, Job or itself."""
+        """Kind and name of what a pod belongs to for people: its Deployment, Job or itself."""
         ref = controller_of(pod.metadata)
         if ref is None:
             return "Pod", pod.metadata.name

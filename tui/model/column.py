@@ -1,7 +1,7 @@
 """A column of a list, declared once: heading, width, order, how a cell looks.
 
-Columns have a rank: when the screen is narrow those with the highest rank go first, and the column of
-width 0 takes what is left.
+Columns have a rank: when the screen is narrow those with the highest rank go first, and the column
+of width 0 takes what is left.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Feeds a container's log into a buffer, and takes it up again when the container is started anew."""
+"""Feeds a container's log into a buffer, and takes it up again when the container starts anew."""
 
 from __future__ import annotations
 

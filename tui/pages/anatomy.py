@@ -1,4 +1,4 @@
-"""A container taken apart, as the engine reads it from the kernel: layers, changes, namespaces, cgroup."""
+"""A container taken apart, as the engine reads it: layers, changes, namespaces, cgroup."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.types import clock
 from engine.types.core import Pod
-from engine.types.meta import Object, controller_of
+from engine.types.meta import controller_of
 
 from ..model import events as event_list
 from ..model.cluster import Cluster
@@ -24,7 +24,6 @@ from ..render.spans import (
     Span,
     beside,
     crop,
-    crop_middle,
     pad,
     rule,
     spread,
@@ -111,13 +110,13 @@ def _identity(cluster: Cluster, pod: Pod, width: int) -> Block:
         spans += [(f"{name} ", "faint"), (value, "text"), ("   ", "text")]
         used += size
     rows.append(tuple(spans))
-    for text in wrapped(inert(pod.status.message or _waiting_message(pod)), width - 4)[:3]:
+    for text in wrapped(inert(pod.status.message or waiting_message(pod)), width - 4)[:3]:
         if text:
             rows.append(((" ▲ ", "warn"), (text, "warn")))
     return rows
 
 
-def _waiting_message(pod: Pod) -> str:
+def waiting_message(pod: Pod) -> str:
     """Why it does not run, in the words of the scheduler or the node."""
     for condition in pod.status.conditions:
         if condition.type == "PodScheduled" and condition.status == "False":
@@ -275,7 +274,7 @@ def containers(cluster: Cluster, pod: Pod, width: int) -> Block:
     for kind, group in (("init", pod.spec.init_containers), ("", pod.spec.containers)):
         for container in group:
             state = known.get(container.name)
-            word, meaning, last = _container_state(cluster, state)
+            word, meaning, last = container_state(cluster, state)
             sample = f"{key_of(pod)}/{container.name}"
             name = inert(container.name) + (f" ({kind})" if kind else "")
             spans: list[Span] = [
@@ -297,7 +296,7 @@ def containers(cluster: Cluster, pod: Pod, width: int) -> Block:
     return block
 
 
-def _container_state(cluster: Cluster, state: Any) -> tuple[str, str, str]:
+def container_state(cluster: Cluster, state: Any) -> tuple[str, str, str]:
     """Word and meaning of a container's state, and how it ended last."""
     if state is None:
         return "Waiting", parts.BUSY, ""
@@ -357,62 +356,4 @@ def events(cluster: Cluster, obj: Any, width: int, most: int) -> Block:
         )
     if not found:
         block.append(((" ◇ none", "faint"),))
-    return block
-
-
-def preview(cluster: Cluster, key: str, width: int, height: int) -> Page:
-    """A pod beside its list: the same facts in a narrow column."""
-    pod = cluster.pods().get(key)
-    if pod is None:
-        return missing_page(key)
-    page = Page()
-    word, meaning = status(cluster, pod)
-    summary = cluster.summary(pod)
-    page.add(
-        [
-            ((crop_middle(inert(pod.metadata.name), width), "bright bold"),),
-            (*parts.state(word, meaning), (f"  {summary.ready}/{summary.total} ready", "dim")),
-        ]
-    )
-    for text in wrapped(inert(pod.status.message or _waiting_message(pod)), width - 2)[:4]:
-        if text:
-            page.add([((text, "warn"),)])
-    page.add([EMPTY])
-    column: Block = []
-    for name, value in facts(cluster, pod):
-        column.append(((f"{name:<9}", "faint"), (crop(value, width - 9), "text")))
-    page.add(column)
-    tall = 9 if height >= 50 else 7
-    page.add(charts(cluster, pod, width, tall if width < 70 else tall + 2))
-    page.add(brief_containers(cluster, pod, width))
-    room = max(3, height - len(page.lines))
-    page.add(brief_events(cluster, pod, width, room))
-    return page
-
-
-def brief_containers(cluster: Cluster, pod: Pod, width: int) -> Block:
-    block: Block = [rule(width, (("containers", "text bold"),))]
-    for state in (*pod.status.init_container_statuses, *pod.status.container_statuses):
-        word, meaning, last = _container_state(cluster, state)
-        block.append(
-            spread(
-                ((f"{crop(inert(state.name), 14)} ", "text"), *parts.state(word, meaning)),
-                ((f"↻{state.restart_count} ", "dim"),),
-                width,
-            )
-        )
-        if last:
-            block.append((("  " + crop(last, width - 2), "dim" if meaning == "done" else "warn"),))
-    return block
-
-
-def brief_events(cluster: Cluster, pod: Object, width: int, rows: int) -> Block:
-    block: Block = [rule(width, (("events", "text bold"),))]
-    for event in cluster.events_about(pod)[: max(0, rows - 1)]:
-        line: Line = (
-            (f"{event_list.age(cluster, event):>5} ", "faint"),
-            *event_list.reason(event, min(18, width - 6)),
-        )
-        used = sum(len(text) for text, _ in line) + 1
-        block.append((*line, (" " + crop(inert(event.message), max(0, width - used)), "dim")))
     return block

@@ -14,7 +14,8 @@ from ..render.chart import AXIS, chart
 from ..render.page import Page
 from ..render.spans import EMPTY, Block, crop, crop_middle, pad, rule, wrapped
 from ..render.text import inert
-from .pod import brief_events, missing_page
+from .pod import missing_page
+from .pod_preview import brief_events
 
 
 def summary(cluster: Cluster, kind: str, key: str, width: int, height: int) -> Page:

@@ -134,8 +134,8 @@ async def capture(
 ) -> None:
     """Write a picture of a view of a living cluster as SVG.
 
-    Waits until the cluster is known, `settled` holds and the charts have `ticks` seconds of numbers.
-    Raise NotSettled after `timeout_s` seconds, ValueError for an unknown view.
+    Waits until the cluster is known, `settled` holds and the charts have `ticks` seconds of
+    numbers. Raise NotSettled after `timeout_s` seconds, ValueError for an unknown view.
     """
     transport = endpoint.transport() if isinstance(endpoint, Endpoint) else endpoint
     app = PodariumApp(transport, cluster=cluster)
@@ -143,8 +143,7 @@ async def capture(
         await _wait(app.cluster, settled, ticks, timeout_s)
         screen = app.screen
         assert isinstance(screen, MainScreen)
-        while screen._booting:
-            await asyncio.sleep(0.05)
+        await screen.arrived.wait()
         place = await place_of(view, app.cluster)
         if place.view == "list":
             screen.start_at(place)
@@ -159,8 +158,8 @@ async def capture(
     scratch.replace(file)
 
 
-async def _wait(cluster: Cluster, settled: Settled | None, ticks: int, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
+async def _wait(cluster: Cluster, settled: Settled | None, ticks: int, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
     expected = settled or (lambda cluster: True)
     while not (cluster.synced and charted(cluster, ticks) and expected(cluster)):
         if time.monotonic() > deadline:
@@ -168,7 +167,7 @@ async def _wait(cluster: Cluster, settled: Settled | None, ticks: int, timeout: 
                 f"{key} {status(cluster, pod)[0]}" for key, pod in cluster.pods().items()
             )
             raise NotSettled(
-                f"the cluster has not settled after {timeout:.0f} s:"
+                f"the cluster has not settled after {timeout_s:.0f} s:"
                 f" {cluster.state}, {cluster.book.tick + 1} ticks, {states or 'no pods'}"
             )
         await asyncio.sleep(0.1)

@@ -70,9 +70,10 @@ def stroke(char: str, x: float, y: float) -> str:
         )
     if char in _CORNERS:
         right, down = _CORNERS[char]
+        end = middle + right * CELL_W / 2
         return (
             f"M{number(middle)} {number(centre + down * CELL_H / 2)}"
-            f"Q{number(middle)} {number(centre)} {number(middle + right * CELL_W / 2)} {number(centre)}"
+            f"Q{number(middle)} {number(centre)} {number(end)} {number(centre)}"
         )
     path = ""
     arms = _ARMS[char]

@@ -139,7 +139,8 @@ def to_svg(
         for index, colour in enumerate(("#ff6b6b", "#f5bf5b", "#5fd7a0"))
     )
     body = "\n".join(writer.body())
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(width)} {number(height)}" \
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" \
+viewBox="0 0 {number(width)} {number(height)}" \
 width="{number(width)}" height="{number(height)}">
 <title>{escape(title)}</title>
 <style>text{{font:{FONT_SIZE}px {_FONTS};white-space:pre}}\

@@ -31,7 +31,7 @@ def bar(fraction: float, width: int, scale: str, *, tick: float | None = None) -
 
 
 def slim(fraction: float, width: int, scale: str, *, tick: float | None = None) -> Line:
-    """A thin bar for dense lists, with half a cell's resolution and a tick at the fraction `tick`."""
+    """A thin bar for dense lists, of half a cell's resolution, with a tick at a fraction."""
     fraction = min(1.0, max(0.0, fraction if fraction == fraction else 0.0))
     halves = round(fraction * width * 2)
     if fraction > 0 and halves == 0:

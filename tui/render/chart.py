@@ -20,7 +20,7 @@ Format = Callable[[float], str]
 def scale_top(
     values: Sequence[float], limit: float | None, floor: float, *, binary: bool = False
 ) -> float:
-    """The value at the upper edge: a little above the limit when it is near, else above the peak."""
+    """The value at the upper edge: above the limit when it is near, else above the peak."""
     peak = max((value for value in values if value == value), default=0.0)
     if limit and peak >= limit * 0.3:
         return max(limit * 1.2, peak * 1.05)
@@ -134,7 +134,7 @@ def chart(
     body_rows = height - 2
     has_time = body_rows >= 5
     rows = body_rows - has_time
-    seen = [value for value in values[-inside * 2 :]]
+    seen = list(values[-inside * 2 :])
     top = scale_top(seen, limit, floor, binary=floor >= 1024)
     last = values[-1] if values else math.nan
     head: list[Span] = [(title, "bright bold")]

@@ -1,9 +1,9 @@
 """Styled text as plain data: what every pure drawing function returns.
 
-A span is (text, role), a line is a tuple of spans, a block is a list of lines. A role is a few words
-that a palette turns into a style: a colour's name, `bold`/`italic`/`underline`, and `@name` for the
-background ("ok", "dim italic", "text bold @cursor"). Lines are hashable and compare by value, so that
-a widget paints a line again only when it differs.
+A span is (text, role), a line is a tuple of spans, a block is a list of lines. A role is a few
+words that a palette turns into a style: a colour's name, `bold`/`italic`/`underline`, and `@name`
+for the background ("ok", "dim italic", "text bold @cursor"). Lines are hashable and compare by
+value, so that a widget paints a line again only when it differs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Text from containers made inert: it can neither steer the terminal nor be read as markup.
 
 Every control character gets a visible stand-in of one cell. Directional and invisible format
-characters go as well, because they would move the text of the cells around them (Unicode TR 9 and 36).
-Only colours of log lines survive, as styles of ours (ECMA-48 SGR), never as bytes.
+characters go as well, because they would move the text of the cells around them (Unicode TR 9 and
+36). Only colours of log lines survive, as styles of ours (ECMA-48 SGR), never as bytes.
 """
 
 from __future__ import annotations

@@ -120,7 +120,9 @@ class AskNumber(ModalScreen[int | None]):
     DEFAULT_CSS = (
         _CSS % ("AskNumber", "AskNumber")
         + """
-    AskNumber Input { width: 12; border: none; height: 1; padding: 0 1; background: $track; color: $bright; }
+    AskNumber Input {
+        width: 12; border: none; height: 1; padding: 0 1; background: $track; color: $bright;
+    }
     """
     )
 

@@ -50,7 +50,10 @@ class Help(ModalScreen[None]):
 
     DEFAULT_CSS = """
     Help { align: center middle; background: $background 60%; }
-    Help > Vertical { width: 94%; max-width: 150; height: 90%; border: round $focus; background: $background; padding: 0 1; }
+    Help > Vertical {
+        width: 94%; max-width: 150; height: 90%;
+        border: round $focus; background: $background; padding: 0 1;
+    }
     """
 
     def __init__(self, commands: Sequence[Command]) -> None:

@@ -1,7 +1,8 @@
 """The one screen: a status bar, a body whose view is swapped, a preview, a key bar.
 
-It keeps where one is and how one came there, asks the cluster for changes ten times a second at most,
-and hands each view what it needs. What a key does is in the commands; how things look, in the pages.
+It keeps where one is and how one came there, asks the cluster for changes ten times a second at
+most, and hands each view what it needs. What a key does is in the commands; how things look, in
+the pages.
 """
 
 from __future__ import annotations
@@ -10,28 +11,20 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import msgspec
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
-from engine.client.errors import Unreachable
-from engine.types import registry
-from engine.types.status import StatusError
-
 from ..commands.all import COMMANDS
 from ..model.boot import Boot
 from ..model.cluster import Cluster
 from ..model.columns import listing
-from ..model.log_stream import LogStream
 from ..model.place import OVERVIEW, Place, Within
 from ..model.view import View
 from ..pages.boot import boot_page
 from ..pages.strip import strip
-from ..render.describe import describe
-from ..render.yaml import yaml_page
 from ..widgets.bars import KeyBar, StatusBar
 from ..widgets.log_view import LogView
 from ..widgets.prompt import Prompt
@@ -40,11 +33,11 @@ from ..widgets.table import Table
 from ..widgets.text_view import TextView
 from .desk import ScreenDesk
 from .pages import PREVIEWED, Pages
+from .reading import FLUSH_SECONDS, Reading
 
 if TYPE_CHECKING:
     from ..application import PodariumApp
 
-FLUSH_SECONDS = 0.1
 FLASH_SECONDS = 4
 PREVIEW_FROM = 104
 STRIP_FROM = (170, 46)
@@ -98,10 +91,12 @@ class MainScreen(Screen[None]):
         self.keys = KeyBar()
         self.prompt_line = Prompt(lambda: list(cluster.objects("namespaces")))
         self.desk = ScreenDesk(self)
-        self.stream: LogStream | None = None
+        self.reading = Reading(self)
         self._flush_due = False
         self._flash_left = 0
         self._booting = True
+        self.arrived = asyncio.Event()
+        """Set when the start is over and the first view is shown."""
         self._seconds = 0
 
     def compose(self) -> ComposeResult:
@@ -125,7 +120,7 @@ class MainScreen(Screen[None]):
         if self.boot.file is not None or not self.cluster.objects("nodes"):
             self._show_boot()
         else:
-            self._arrive()
+            self._begin()
         self.set_interval(1.0, self._second)
 
     @property
@@ -153,8 +148,13 @@ class MainScreen(Screen[None]):
             await asyncio.sleep(0.1)
         self.boot.read()
         self.boot.ready = True
+        self._begin()
+
+    def _begin(self) -> None:
+        """The start is over."""
         self._booting = False
         self._arrive()
+        self.arrived.set()
 
     def _changed(self) -> None:
         if not self._flush_due:
@@ -181,7 +181,7 @@ class MainScreen(Screen[None]):
             self.sheet.update()
         self.status.repaint()
         if place.view == "describe" and any(place.key in keys for keys in changes.objects.values()):
-            self._load_text(place)
+            self.reading.text(place)
 
     def _second(self) -> None:
         """Once a second: ages, the connection, messages that have been read."""
@@ -204,7 +204,7 @@ class MainScreen(Screen[None]):
         elif self.place.view == "logs":
             self._crumbs()
         if self.place.view == "pod" and self._seconds % 3 == 0:
-            self._load_anatomy(self.place)
+            self.reading.anatomy(self.place)
 
     # -- where one is ------------------------------------------------------------------------
 
@@ -250,22 +250,22 @@ class MainScreen(Screen[None]):
         """Show the place one is at now."""
         visit = self.visits[-1]
         place = visit.place
-        if place.view != "logs" and self.stream is not None:
-            self.workers.cancel_group(self, "logs")
-            self.stream = None
+        if place.view != "logs":
+            self.reading.stop_logs()
         if place.view == "list":
             self._show_list(visit)
         elif place.view == "logs":
-            self._show_logs(place)
+            self._display("log")
+            self.reading.logs(place)
         elif place.view in ("describe", "yaml"):
             self._display("text")
             self.text.show_text([(("  loading …", "dim"),)])
-            self._load_text(place)
+            self.reading.text(place)
         else:
             self._display("sheet")
             self.sheet.show(self.pages.source(place), top=visit.top, target=visit.key)
             if place.view == "pod":
-                self._load_anatomy(place)
+                self.reading.anatomy(place)
         self._crumbs()
         self.status.repaint()
 
@@ -340,74 +340,6 @@ class MainScreen(Screen[None]):
         view = self.log_view
         states = (("follow", view.following), ("wrap", view.wrap), ("times", view.timestamps))
         return "  ".join(f"{name}:{'on' if on else 'off'}" for name, on in states)
-
-    # -- reading from the API ----------------------------------------------------------------
-
-    @work(group="text", exclusive=True, exit_on_error=False)
-    async def _load_text(self, place: Place) -> None:
-        resource = registry.find(place.kind)
-        if resource is None:
-            return
-        try:
-            raw = await self.cluster.client.get_raw(
-                resource.cls, place.name, place.namespace or None
-            )
-        except (StatusError, Unreachable) as error:
-            self.text.show_text([((f"  {error}", "bad"),)])
-            return
-        if place != self.place:
-            return
-        if place.view == "yaml":
-            self.text.replace(yaml_page(raw))
-            return
-        obj = self.cluster.get(place.kind, place.key)
-        about = self.cluster.events_about(obj) if obj is not None else []
-        self.text.replace(describe(raw, about, self.cluster.now(), self.size.width))
-
-    @work(group="anatomy", exclusive=True, exit_on_error=False)
-    async def _load_anatomy(self, place: Place) -> None:
-        pod = self.cluster.pods().get(place.key)
-        if pod is None or not pod.spec.containers or "stats" in self.cluster.missing:
-            return
-        part = place.part or pod.spec.containers[0].name
-        path = (
-            f"/podarium/v1/namespaces/{place.namespace}/pods/{place.name}/containers/{part}/anatomy"
-        )
-        try:
-            found = msgspec.json.decode(await self.cluster.client.raw("GET", path))
-        except (StatusError, Unreachable, msgspec.DecodeError):
-            return
-        if isinstance(found, dict):
-            self.pages.anatomy[f"{place.key}/{part}"] = found
-            self.sheet.update()
-
-    def _show_logs(self, place: Place) -> None:
-        self._display("log")
-        stream = LogStream(
-            self.cluster.client, place.namespace, place.name, place.part, previous=place.previous
-        )
-        self.stream = stream
-        stream.on_change = self._log_changed
-        self.log_view.show(stream.buffer)
-        self._run_log(stream)
-
-    @work(group="logs", exclusive=True, exit_on_error=True)
-    async def _run_log(self, stream: LogStream) -> None:
-        await stream.run()
-
-    def _log_changed(self) -> None:
-        if not self._log_due:
-            self._log_due = True
-            self.set_timer(FLUSH_SECONDS, self._flush_log)
-
-    _log_due = False
-
-    def _flush_log(self) -> None:
-        self._log_due = False
-        if self.stream is not None and self.place.view == "logs":
-            self.log_view.note = self.stream.note
-            self.log_view.update()
-            self._crumbs()
 
     # -- keys, messages, mouse ---------------------------------------------------------------
 

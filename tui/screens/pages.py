@@ -12,7 +12,7 @@ from ..pages.node import node_page
 from ..pages.node import preview as node_preview
 from ..pages.overview import overview
 from ..pages.pod import pod_page
-from ..pages.pod import preview as pod_preview
+from ..pages.pod_preview import preview as pod_preview
 from ..pages.summary import summary
 from ..render.page import Page, Source
 

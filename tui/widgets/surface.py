@@ -1,8 +1,8 @@
 """The base of every widget that draws plain lines: from `Line` to cached strips, row by row.
 
-It hands strips straight to the compositor, past Textual's per-widget style cache, and gives back the
-same strip for the same line, so that an unchanged row costs nothing. Only rows that changed are
-refreshed.
+It hands strips straight to the compositor, past Textual's per-widget style cache, and gives back
+the same strip for the same line, so that an unchanged row costs nothing. Only rows that changed
+are refreshed.
 """
 
 from __future__ import annotations
