@@ -6,6 +6,7 @@ together: the shared clock of the statistics, and showing the machine's images.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from engine.images.errors import ImageError
@@ -68,8 +69,10 @@ class Gateway:
                 f'previous terminated container "{container}" in pod "{name}" not found'
             )
         if path.exists():  # a container that could not be started has none
-            async for block in logs.read(path, options, None if options.previous else ended):
-                yield block
+            text = logs.read(path, options, None if options.previous else ended)
+            async with aclosing(text) as blocks:
+                async for block in blocks:
+                    yield block
 
     async def anatomy(self, pod: Pod, container: str) -> dict[str, Any]:
         """The container taken apart, as JSON data. Raise NotFound."""

@@ -9,8 +9,8 @@ rotated.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import Protocol
@@ -111,26 +111,27 @@ def last_lines(path: Path, lines: int, limit: int) -> bytes:
 
 async def read(
     path: Path, options: LogOptions, ended: asyncio.Event | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The log's text in blocks. Following stops once `ended` is set and all that was written is
     read.
 
     Raises FileNotFoundError when the container never wrote, or the log is gone.
     """
     left = options.limit_bytes
-    async for text in _texts(path, options, ended):
-        if left is not None:
-            text = text[:left]
-            left -= len(text)
-        if text:
-            yield text
-        if left == 0:
-            return
+    async with aclosing(_texts(path, options, ended)) as texts:
+        async for text in texts:
+            if left is not None:
+                text = text[:left]
+                left -= len(text)
+            if text:
+                yield text
+            if left == 0:
+                return
 
 
 async def _texts(
     path: Path, options: LogOptions, ended: asyncio.Event | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     decoder = Decoder(since=options.since, timestamps=options.timestamps)
     follow = options.follow and ended is not None
     with _growth(path.parent if follow else None, ended) as changed:
