@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -23,11 +24,15 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 NEEDED = {b"cpu", b"memory", b"pids"}
 
 
+def machine() -> tuple[dict[bytes, bytes], bytes | None]:
+    v1, v2 = mounts.parse(tree.read(b"/proc/self/mountinfo"), b"/sys/fs/cgroup")
+    return {name: root for name, root in v1.items() if name in USED}, v2
+
+
 def hierarchies() -> dict[str, Hierarchy]:
     """The machine's own, and each of the trees that it is made of."""
     found: dict[str, Hierarchy] = {}
-    v1, v2 = mounts.parse(tree.read(b"/proc/self/mountinfo"), b"/sys/fs/cgroup")
-    roots = {name: root for name, root in v1.items() if name in USED}
+    roots, v2 = machine()
     if roots:
         found["v1"] = V1(roots)
     if v2:
@@ -60,10 +65,10 @@ import os, signal, sys
 sys.path.insert(0, {os.getcwd()!r})
 from engine.runtime.cgroup import mounts, tree
 from engine.runtime.cgroup.api import detect
-from engine.runtime.cgroup.v1 import USED, V1
+from engine.runtime.cgroup.v1 import V1
 from engine.runtime.cgroup.v2 import V2
 v1, v2 = mounts.parse(tree.read(b"/proc/self/mountinfo"), b"/sys/fs/cgroup")
-roots = {{name: root for name, root in v1.items() if name in USED}}
+roots = {{name: root for name, root in v1.items() if name in {set(self.hierarchy.controllers)!r}}}
 name = {self.hierarchy.name!r}
 hierarchy = V1(roots) if name == "v1" else V2(v2) if name == "v2" else detect()
 hierarchy.join({self.leaf!r})
@@ -93,7 +98,13 @@ while True:
 
 @pytest.fixture(params=sorted(HIERARCHIES))
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    lab = Lab(HIERARCHIES[request.param])
+    with opened(HIERARCHIES[request.param]) as lab:
+        yield lab
+
+
+@contextmanager
+def opened(hierarchy: Hierarchy) -> Iterator[Lab]:
+    lab = Lab(hierarchy)
     try:
         lab.hierarchy.create(lab.leaf)
         yield lab
@@ -166,6 +177,17 @@ def test_kill_reaches_what_is_frozen(lab: Lab) -> None:
     await_frozen(lab, True)
     lab.hierarchy.kill(lab.leaf)
     assert lab.end(child) == -signal.SIGKILL
+
+
+@pytest.mark.skipif("v1" not in HIERARCHIES, reason="no v1 here")
+def test_kill_needs_no_freezer() -> None:
+    """A process that forks meanwhile is found in a later pass."""
+    roots, _ = machine()
+    with opened(V1({name: root for name, root in roots.items() if name != b"freezer"})) as lab:
+        child = lab.start(forks=5)
+        lab.hierarchy.kill(lab.leaf)
+        assert lab.end(child) == -signal.SIGKILL
+        await_empty(lab)
 
 
 def test_kill_outruns_a_fork_bomb(lab: Lab) -> None:
@@ -326,6 +348,18 @@ for name in ("null", "zero"):
     )
     lines = [child.stdout.readline() for _ in range(2)]
     assert lines == ["null opened\n", "zero refused\n"]
+
+
+def test_processes_are_only_in_leaves_of_v2(limited: Lab) -> None:
+    child = limited.start()
+    below = limited.leaf + b"/below"
+    if limited.hierarchy.name == "v2":
+        with pytest.raises(OSError, match="cannot hand its controllers down") as raised:
+            limited.hierarchy.create(below)
+        assert raised.value.errno == errno.EBUSY
+    else:
+        limited.hierarchy.create(below)
+    assert limited.hierarchy.procs(limited.leaf) == [child.pid]
 
 
 def test_a_limit_that_the_kernel_refuses_is_named(limited: Lab) -> None:

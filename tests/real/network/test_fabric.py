@@ -330,6 +330,21 @@ def test_the_last_cluster_puts_the_settings_back(machine: Machine) -> None:
     assert forwarding() == "0"
 
 
+def test_clusters_come_and_go_at_the_same_time(machine: Machine) -> None:
+    before = machine.state()
+    clusters = [machine.cluster(f"c{n}", f"10.{64 + n}.0.0/16", nodes=1) for n in range(3)]
+
+    def come_and_go(cluster: Cluster) -> None:
+        setns(machine.host, CLONE.NEWNET)
+        for _ in range(3):
+            cluster.up()
+            cluster.fabric.remove()
+
+    with ThreadPoolExecutor(len(clusters)) as threads:
+        list(threads.map(come_and_go, clusters))
+    assert machine.state() == before
+
+
 def test_a_setting_that_was_on_stays_on(machine: Machine) -> None:
     file = Path("/proc/sys/net/ipv4/conf/eth0/forwarding")
     file.write_text("1")
