@@ -49,7 +49,8 @@ _HINTS = {
     ("workdir", errno.ELOOP): "workingDir leads through a link of /proc, which is refused",
     ("bind", errno.ENOENT): "does the volume's source exist on this node?",
     ("bind", errno.ENOTDIR): "a folder cannot be mounted on a file, nor below one",
-    ("overlay", errno.EINVAL): "an upper directory serves one container once: it must be new",
+    ("overlay", errno.EINVAL): "the upper directory was used before, or lies on a filesystem that"
+    " overlay cannot write to (another overlay, NFS)",
     ("overlay", errno.ENODEV): "this kernel has no overlay filesystem: modprobe overlay",
     ("overlay", errno.ENOENT): "are the image's layers still there?",
     ("clone", errno.ENOSPC): "the limit of nested or user namespaces: /proc/sys/user/max_*",

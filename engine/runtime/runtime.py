@@ -226,7 +226,10 @@ class Runtime:
 
     async def shutdown(self) -> None:
         """Kill everything of this node, remove its cgroups, and wait for the keeper's end."""
-        held = pidfd_open(self.keeper_pid)
+        try:
+            held = pidfd_open(self.keeper_pid)
+        except ProcessLookupError:
+            raise KeeperLost("the keeper has ended already") from None
         gone = asyncio.Event()
         self._loop.add_reader(held, gone.set)
         try:

@@ -1,1 +1,1 @@
-"""The process that holds a node: zygote, subreaper, exit recorder, log pump."""
+"""The process that holds a node: zygote, exit recorder, log pump."""
