@@ -6,15 +6,12 @@ import platform
 
 from engine.api.request import Request, Response
 from engine.store.store import Store
-from engine.types import clock
+from engine.types import clock, version
 from engine.types.clock import Clock
 from engine.types.core import Node
 from engine.types.registry import resource_for
 from engine.types.status import MethodNotAllowed
 
-MINOR = 33
-VERSION = "0.1.0"
-GIT_VERSION = f"v1.{MINOR}.0+podarium"
 HEALTH = ("healthz", "readyz", "livez")
 
 
@@ -46,7 +43,7 @@ class Cluster:
         return {
             "name": self._name,
             "id": self._id,
-            "version": VERSION,
+            "version": version.PODARIUM,
             "started": self._started,
             "nodes": len(self._store.scan(resource_for(Node).key)),
             "revision": self._store.revision,
@@ -56,9 +53,9 @@ class Cluster:
 def _version() -> dict[str, str]:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return {
-        "major": "1",
-        "minor": str(MINOR),
-        "gitVersion": GIT_VERSION,
+        "major": version.MAJOR,
+        "minor": version.MINOR,
+        "gitVersion": version.KUBERNETES,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "2026-01-01T00:00:00Z",

@@ -15,19 +15,9 @@ from engine.controllers.runtime import After, Controller, SharedInformers
 from engine.types.clock import Clock, format, parse
 from engine.types.codec import to_dict
 from engine.types.nodes import Node, Taint
-from engine.types.pods import Pod, PodCondition, Toleration
+from engine.types.pods import Pod, PodCondition
 from engine.types.status import NotFound
-
-
-def tolerates(toleration: Toleration, taint: Taint) -> bool:
-    """Whether one toleration matches one taint."""
-    if toleration.effect and toleration.effect != taint.effect:
-        return False
-    if toleration.key and toleration.key != taint.key:
-        return False
-    if toleration.operator == "Exists":
-        return True
-    return bool(toleration.key) and toleration.value == taint.value
+from engine.types.toleration import tolerates
 
 
 def evict_at(pod: Pod, taints: Sequence[Taint], now: float) -> float | None:

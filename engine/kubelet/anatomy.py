@@ -148,7 +148,7 @@ def _rootfs(
                 "entries": facts.entries,
                 "sharedWith": [each for each in sharing.get(str(facts.diff_id), []) if each != own],
             }
-        layers.append(layer)
+        layers.append({key: value for key, value in layer.items() if value is not None})
     return {
         "layers": layers,
         "changes": [asdict(change) for change in changed.changes],

@@ -7,15 +7,14 @@ network, where the pod's address is. The texts are those that Kubernetes puts in
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import NamedTuple
+from urllib.parse import SplitResult, urljoin, urlsplit
 
+from engine.kubelet import fetch
 from engine.runtime.runtime import Runtime, RuntimeFailure
 from engine.types.containers import Container, ExecAction, HTTPGetAction, TCPSocketAction
 
-USER_AGENT = "kube-probe/1.34"
-_HEADERS_MAX = 64 * 1024
+REDIRECTS_MAX = 10
 
 
 class Outcome(NamedTuple):
@@ -43,57 +42,56 @@ class Handlers:
         return Outcome(result.exit_code == 0, result.output.decode(errors="replace").rstrip("\n"))
 
     async def tcp(self, action: TCPSocketAction, timeout_s: float) -> Outcome:
-        host, port = action.host or self.pod_ip, self.port(action.port)
+        host = action.host or self.pod_ip
+        address = f"{host}:{action.port}"
         try:
+            port = self.port(action.port)
+            address = f"{host}:{port}"
             async with asyncio.timeout(timeout_s):
                 sock = await self._runtime.dial(host, port, timeout_s)
         except TimeoutError:
-            return Outcome(False, f"dial tcp {host}:{port}: i/o timeout")
-        except RuntimeFailure as error:
+            return Outcome(False, f"dial tcp {address}: i/o timeout")
+        except (RuntimeFailure, ValueError) as error:
             return Outcome(False, str(error))
         except OSError as error:
-            return Outcome(False, f"dial tcp {host}:{port}: connect: {_words(error)}")
+            return Outcome(False, f"dial tcp {address}: connect: {_words(error)}")
         sock.close()
         return Outcome(True)
 
     async def http(self, action: HTTPGetAction, timeout_s: float) -> Outcome:
-        host, port = action.host or self.pod_ip, self.port(action.port)
+        """2xx and 3xx are good. Redirects are followed on the same host, ten at most."""
         scheme = (action.scheme or "HTTP").lower()
         path = action.path if action.path.startswith("/") else "/" + action.path
-        url = f"{scheme}://{host}:{port}{path}"
+        headers = {header.name: header.value for header in action.http_headers}
+        url = urlsplit(f"{scheme}://{action.host or self.pod_ip}{path}")
         try:
+            url = url._replace(netloc=f"{url.hostname}:{self.port(action.port)}")
             async with asyncio.timeout(timeout_s):
-                async with self._connection(host, port, scheme, timeout_s) as (reader, writer):
-                    writer.write(_request(path, f"{host}:{port}", action))
-                    status = _status(await reader.readline())
+                status = await self._follow(url, headers, timeout_s)
         except TimeoutError:
-            return Outcome(False, f'Get "{url}": context deadline exceeded')
-        except ConnectionResetError as error:
-            return Outcome(False, f'Get "{url}": {_words(error)}')
+            return Outcome(False, f'Get "{url.geturl()}": context deadline exceeded')
+        except ConnectionRefusedError as error:
+            why = f"dial tcp {url.netloc}: connect: {_words(error)}"
+            return Outcome(False, f'Get "{url.geturl()}": {why}')
+        except ssl.SSLError as error:
+            return Outcome(False, f'Get "{url.geturl()}": tls: {error.reason}')
         except OSError as error:
-            return Outcome(False, f'Get "{url}": dial tcp {host}:{port}: connect: {_words(error)}')
+            return Outcome(False, f'Get "{url.geturl()}": {_words(error)}')
         except (RuntimeFailure, ValueError) as error:
-            return Outcome(False, f'Get "{url}": {error}')
+            return Outcome(False, f'Get "{url.geturl()}": {error}')
         if 200 <= status < 400:
             return Outcome(True)
         return Outcome(False, f"HTTP probe failed with statuscode: {status}")
 
-    @asynccontextmanager
-    async def _connection(
-        self, host: str, port: int, scheme: str, timeout_s: float
-    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        sock = await self._runtime.dial(host, port, timeout_s)
-        sock.setblocking(False)
-        reader, writer = await asyncio.open_connection(
-            sock=sock,
-            limit=_HEADERS_MAX,
-            ssl=_unverified() if scheme == "https" else None,
-            server_hostname=host if scheme == "https" else None,
-        )
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
+    async def _follow(self, url: SplitResult, headers: dict[str, str], timeout_s: float) -> int:
+        for _ in range(REDIRECTS_MAX):
+            answer = await fetch.get(self._runtime, url, headers, timeout_s)
+            following = urlsplit(urljoin(url.geturl(), answer.location))
+            elsewhere = following.hostname != url.hostname or following.scheme not in fetch.PORTS
+            if not answer.location or elsewhere:
+                return answer.status
+            url = following
+        raise ValueError(f"stopped after {REDIRECTS_MAX} redirects")
 
     def port(self, port: int | str) -> int:
         """A port by number or by its name in the container.
@@ -106,29 +104,6 @@ class Handlers:
             if declared.name == port:
                 return declared.container_port
         raise ValueError(f"container {self._container.name} has no port named {port!r}")
-
-
-def _unverified() -> ssl.SSLContext:
-    """A probe asks whether the server lives, not who it is: the kubelet does not verify either."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _request(path: str, authority: str, action: HTTPGetAction) -> bytes:
-    headers = {"Host": authority, "User-Agent": USER_AGENT, "Accept": "*/*"}
-    headers |= {header.name: header.value for header in action.http_headers}
-    lines = [f"GET {path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
-    return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1", "replace")
-
-
-def _status(line: bytes) -> int:
-    fields = line.split(None, 2)
-    if len(fields) < 2 or not fields[0].startswith(b"HTTP/") or not fields[1].isdigit():
-        shown = line[:64].decode(errors="replace")
-        raise ValueError(f"malformed HTTP response {shown!r}" if line else "EOF")
-    return int(fields[1])
 
 
 def _words(error: OSError) -> str:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
-from importlib.metadata import version
 from ipaddress import IPv4Network
 
 from engine.client.client import Client
@@ -68,7 +67,7 @@ class Kubelet:
             pool=PodPool(IPv4Network(node.pod_cidr)),
             sources=Sources(client, self._sources_changed),
         )
-        self._registration = Registration(client, self.node, version("podarium"))
+        self._registration = Registration(client, self.node)
         self._pods = Informer(client, Pod, fields=f"spec.nodeName={node.name}")
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}

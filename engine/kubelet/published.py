@@ -81,7 +81,8 @@ def _described(same: list[Stored], users: dict[Digest, set[str]]) -> Image:
         references=sorted(own),
         digest=str(image.digest),
         size=image.size,
-        created=image.created or None,
+        # 1970 is what a reproducible build says instead of a time.
+        created=image.created if image.created > "1971" else None,
         config=ImageConfig(
             env=list(config.env),
             entrypoint=list(config.entrypoint),

@@ -16,7 +16,7 @@ from engine.client.client import Client
 from engine.client.errors import Unreachable
 from engine.images.types import Image
 from engine.kubelet.node import LocalNode, NodeConfig
-from engine.types import clock, codec, quantity
+from engine.types import clock, codec, quantity, version
 from engine.types.coordination import Lease, LeaseSpec
 from engine.types.declare import Quantity
 from engine.types.meta import ObjectMeta, owner_reference
@@ -38,7 +38,6 @@ STATUS_S = 300.0
 RETRY_S = 1.0
 # The kubelet's default hard eviction threshold, nodefs.available.
 DISK_PRESSURE = 0.10
-KUBELET_VERSION = "v1.34.0"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def architecture() -> str:
     return _ARCHITECTURES.get(machine, machine)
 
 
-def system_info(version: str) -> NodeSystemInfo:
+def system_info() -> NodeSystemInfo:
     """The machine and its software."""
     release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
     return NodeSystemInfo(
@@ -72,8 +71,8 @@ def system_info(version: str) -> NodeSystemInfo:
         boot_id=_line("/proc/sys/kernel/random/boot_id"),
         kernel_version=os.uname().release,
         os_image=release.get("PRETTY_NAME", "Linux"),
-        container_runtime_version=f"podarium://{version}",
-        kubelet_version=f"{KUBELET_VERSION}+podarium{version}",
+        container_runtime_version=f"podarium://{version.PODARIUM}",
+        kubelet_version=version.KUBERNETES,
         operating_system="linux",
         architecture=architecture(),
     )
@@ -157,11 +156,11 @@ def conditions(
 class Registration:
     """Keeps one node's Node object and Lease."""
 
-    def __init__(self, client: Client, node: LocalNode, version: str) -> None:
+    def __init__(self, client: Client, node: LocalNode) -> None:
         self._client = client
         self._node = node
         self._config = node.config
-        self._info = system_info(version)
+        self._info = system_info()
         self._changed = asyncio.Event()
         self._runtime = True
 

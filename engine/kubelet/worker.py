@@ -8,6 +8,7 @@ runs in tasks of its own that wake it again, so that a deletion is never kept wa
 import asyncio
 import logging
 import time
+from dataclasses import replace
 
 from engine.client.errors import Unreachable
 from engine.kubelet import decision
@@ -50,6 +51,7 @@ class PodWorker:
         self._reporter = Reporter(node.client, self._facts, pod)
         self._waiting = Waiting(node, pod.metadata.uid, self._say)
         self._standing: PodGround | None = None
+        self._stale = True
         self._gone = self._cleared = False
         self._woken = asyncio.Event()
         self.done = asyncio.Event()
@@ -76,13 +78,13 @@ class PodWorker:
         else:
             old, new = self.pod.metadata, pod.metadata
             if (old.labels, old.annotations) != (new.labels, new.annotations):
-                self._standing = None  # the downward API may show them
+                self._stale = True  # the downward API may show them
             self.pod = self._reporter.pod = pod
         self._woken.set()
 
     def sources_changed(self) -> None:
         """A config map or a secret of the pod changed."""
-        self._standing = None
+        self._stale = True
         self._waiting.look_again()
         self.wake()
 
@@ -135,7 +137,7 @@ class PodWorker:
         """The node's keeper is gone: every container has ended, and the sandbox too."""
         self.ground.lose()
         self._facts.sandbox = False
-        self._standing = None
+        self._standing, self._stale = None, True
         self.lives.lose()
 
     # The loop
@@ -179,18 +181,26 @@ class PodWorker:
         if deleted or facts.terminal or facts.failure or decision.finished(pod, facts.records):
             await self._wind_down(deleted)
             return None
-        try:
-            ground = await self._stand()
-        except (VolumeError, NoFreeAddress, TimeoutError, RuntimeFailure, OSError) as error:
-            return self._cannot_stand(error)
-        for container in self._containers():
-            self.lives.restart_if_changed(pod, container, ground.ip)
         delays = [] if deadline is None else [deadline]
-        for container in decision.due(pod, facts.records):
-            delay = await self._start_if_due(ground, container)
-            if delay is not None:
-                delays.append(delay)
+        try:
+            await self._stand()
+        except (VolumeError, NoFreeAddress, TimeoutError, RuntimeFailure, OSError) as error:
+            delays.append(self._cannot_stand(error))
+        if self._standing is not None:
+            # Perhaps as it was before a source went: what runs on it may go on, and start again.
+            delays += await self._start_due(replace(self._standing, pod=pod))
         return min(delays, default=None)
+
+    async def _start_due(self, ground: PodGround) -> list[float]:
+        """Start what is due; the seconds that the others must wait."""
+        for container in self._containers():
+            self.lives.restart_if_changed(ground.pod, container, ground.ip)
+        waits = []
+        for container in decision.due(ground.pod, self._facts.records):
+            wait = await self._start_if_due(ground, container)
+            if wait is not None:
+                waits.append(wait)
+        return waits
 
     def _deadline(self, now: float) -> float | None:
         """Seconds until activeDeadlineSeconds; once they are over the pod has failed."""
@@ -204,17 +214,21 @@ class PodWorker:
             self._event("Normal", "DeadlineExceeded", text)
         return max(left, 0.0)
 
-    async def _stand(self) -> PodGround:
-        """What the containers stand on, as the pod and its sources are now."""
-        if self._standing is None:
-            pod = self.pod
-            if not self.ground.sandbox:
-                self._warn_of_host_ports()
-            standing = await self.ground.set_up(pod)
-            self._facts.pod_ip, self._facts.sandbox = self.ground.ip, True
-            self._waiting.succeeded(_GROUND)
-            self._standing = standing
-        return self._standing
+    async def _stand(self) -> None:
+        """Make what the containers stand on, as the pod and its sources are now."""
+        if not self._stale:
+            return
+        if not self.ground.sandbox:
+            self._warn_of_host_ports()
+        # Before the work: what changes during it is looked at again.
+        self._stale = False
+        try:
+            self._standing = await self.ground.set_up(self.pod)
+        except BaseException:
+            self._stale = True
+            raise
+        self._facts.pod_ip, self._facts.sandbox = self.ground.ip, True
+        self._waiting.succeeded(_GROUND)
 
     def _cannot_stand(self, error: Exception) -> float:
         is_volume = isinstance(error, VolumeError)

@@ -217,6 +217,8 @@ def check_pod_change(new: Pod, old: Pod, causes: Causes) -> None:
             container.image = original.image
     _check_deadline(wished, before, causes)
     wished.active_deadline_seconds = before.active_deadline_seconds
+    if {g.name for g in wished.scheduling_gates} <= {g.name for g in before.scheduling_gates}:
+        wished.scheduling_gates = before.scheduling_gates  # gates may be opened, never closed
     if all(_tolerates(wished.tolerations, toleration) for toleration in before.tolerations):
         wished.tolerations = before.tolerations
     if wished != before:

@@ -10,18 +10,14 @@ from engine.scheduler.node import TaintKey
 from engine.scheduler.plugins.base import Plugin, scale_down
 from engine.scheduler.pod import PodInfo
 from engine.types.pods import Toleration
+from engine.types.toleration import tolerates
 
 HARD = ("NoSchedule", "NoExecute")
 
 
 def tolerated(taint: TaintKey, tolerations: Iterable[Toleration]) -> bool:
-    """Whether any toleration matches; an empty key or effect matches all of them."""
-    return any(
-        (not t.effect or t.effect == taint.effect)
-        and (not t.key or t.key == taint.key)
-        and (t.operator == "Exists" or (bool(t.key) and t.value == taint.value))
-        for t in tolerations
-    )
+    """Whether any toleration matches."""
+    return any(tolerates(toleration, taint) for toleration in tolerations)
 
 
 class Taints(Plugin):

@@ -261,6 +261,16 @@ async def test_what_a_pod_may_change(world: World) -> None:
     assert fault.startswith("spec: Forbidden: pod updates may not change fields other than")
 
 
+async def test_gates_open_but_never_close(world: World) -> None:
+    made = await world.ask("POST", POD, pod(schedulingGates=[{"name": "a/b"}, {"name": "a/c"}]))
+    made["spec"]["schedulingGates"] = [{"name": "a/c"}]
+    made = await world.ask("PUT", f"{POD}/p", made)
+    assert made["spec"]["schedulingGates"] == [{"name": "a/c"}]
+    made["spec"]["schedulingGates"] = [{"name": "a/d"}]
+    (fault,) = await causes(world, f"{POD}/p", made, "PUT")
+    assert fault.startswith("spec: Forbidden: pod updates may not change fields other than")
+
+
 async def test_immutable_selectors(world: World) -> None:
     made = await world.ask("POST", DEPLOYMENT, deployment())
     made["spec"]["selector"]["matchLabels"] = {"app": "other"}

@@ -10,6 +10,7 @@ from engine.kubelet.node import NodeConfig
 from engine.kubelet.published import described
 from engine.kubelet.registration import conditions, labels, node_status, system_info
 from engine.kubelet.stats import HISTORY, QUEUE, Stats
+from engine.types import version
 from engine.types.nodes import NodeCondition
 from engine.types.stats import ContainerSample, NodeSample
 
@@ -94,7 +95,7 @@ def test_images_say_with_whom_they_share_a_layer() -> None:
 
 
 def test_a_node_says_what_it_has() -> None:
-    status = node_status(CONFIG, system_info("1"), [image("one:1", "1")], (50, 100))
+    status = node_status(CONFIG, system_info(), [image("one:1", "1")], (50, 100))
     assert status.capacity == {
         "cpu": "1500m",
         "memory": "2097152Ki",
@@ -105,7 +106,7 @@ def test_a_node_says_what_it_has() -> None:
         ("InternalIP", "10.64.0.11"),
         ("Hostname", "n1"),
     ]
-    assert status.node_info.container_runtime_version == "podarium://1"
+    assert status.node_info.container_runtime_version == f"podarium://{version.PODARIUM}"
     assert labels(CONFIG)["podarium.io/node-index"] == "1"
 
 
