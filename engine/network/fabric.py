@@ -27,6 +27,7 @@ NODE_LINK = "fab0"
 NODE_BRIDGE = "br0"
 
 _MTU = 1500
+_PREFIX = 24
 
 
 class Fabric:
@@ -68,11 +69,11 @@ class Fabric:
         cable, address = self.paths.fabric_link(index), ipam.fabric_address(self.cidr, index)
         with Links() as links:
             bridge, found = links.index(self.paths.bridge), links.find(cable)
-            if found and not in_netns(netns_fd, lambda node: _holds_other_end(node, found or 0)):
+            if found is not None and not _leads_to(netns_fd, found):
                 # It leads to the namespace of a node that is no more, and is still being torn down.
                 links.delete(cable)
                 found = None
-            if not found:
+            if found is None:
                 links.cable(cable, bridge, self.mtu, NODE_LINK, _mac(address), netns_fd)
             links.route(ipam.node_cidr(self.cidr, index), address, bridge)
         in_netns(netns_fd, lambda node: self._set_up_node(node, index, peers))
@@ -159,19 +160,20 @@ def leftovers(paths: ClusterPaths) -> list[str]:
     return found + firewall.traces(paths.nft_table)
 
 
-_PREFIX = 24
-
-
 def _links(links: Links, paths: ClusterPaths) -> list[str]:
     """A cluster's links on the host, cables before the bridge."""
     ours = re.compile(rf"{re.escape(paths.bridge)}(n\d+)?")
     return sorted(filter(ours.fullmatch, links.names()), key=len, reverse=True)
 
 
-def _holds_other_end(node: Links, host_index: int) -> bool:
-    """Whether a node's cable is the other end of the host's link of that index."""
-    index = node.find(NODE_LINK)
-    return index is not None and node.describe(index)[2] == host_index
+def _leads_to(netns_fd: int, cable: int) -> bool:
+    """Whether the other end of the host's link `cable` (an index) is a node's."""
+
+    def other_end(node: Links) -> int | None:
+        index = node.find(NODE_LINK)
+        return None if index is None else node.describe(index)[2]
+
+    return in_netns(netns_fd, other_end) == cable
 
 
 def _bridge(links: Links, name: str, address: IPv4Address, mtu: int) -> None:
