@@ -39,6 +39,7 @@ class StartError(RuntimeFailure):
 
 # By operation and errno, the causes that a user meets and can remove.
 _HINTS = {
+    ("set-up", 0): "137 may be a memory limit too small to start in, or a kill",
     ("exec", errno.ENOENT): "is the command right, and in the image?",
     ("exec", errno.EACCES): "is it executable for the container's user? chmod +x, or runAsUser",
     (

@@ -22,27 +22,27 @@ from engine.runtime.ops import cgroups, mounts, process, rootfs
 from engine.runtime.ops.base import Op
 from engine.runtime.spec import Mount, Spec
 
-# What each option of mount(8) means for the mount itself: (set, cleared). All others are the
-# filesystem's own.
-_FLAGS: dict[str, tuple[int, int]] = {
-    "ro": (MOUNT_ATTR.RDONLY, 0),
-    "rw": (0, MOUNT_ATTR.RDONLY),
-    "nosuid": (MOUNT_ATTR.NOSUID, 0),
-    "suid": (0, MOUNT_ATTR.NOSUID),
-    "nodev": (MOUNT_ATTR.NODEV, 0),
-    "dev": (0, MOUNT_ATTR.NODEV),
-    "noexec": (MOUNT_ATTR.NOEXEC, 0),
-    "exec": (0, MOUNT_ATTR.NOEXEC),
-    "noatime": (MOUNT_ATTR.NOATIME, 0),
-    "strictatime": (MOUNT_ATTR.STRICTATIME, 0),
-    "nodiratime": (MOUNT_ATTR.NODIRATIME, 0),
-    "nosymfollow": (MOUNT_ATTR.NOSYMFOLLOW, 0),
-    "relatime": (0, 0),
-    "bind": (0, 0),
-    "rbind": (0, 0),
-    "private": (0, 0),
-    "rprivate": (0, 0),
+# What each option of mount(8) means for the mount itself. All others are the filesystem's own.
+_SET: dict[str, int] = {
+    "ro": MOUNT_ATTR.RDONLY,
+    "nosuid": MOUNT_ATTR.NOSUID,
+    "nodev": MOUNT_ATTR.NODEV,
+    "noexec": MOUNT_ATTR.NOEXEC,
+    "noatime": MOUNT_ATTR.NOATIME,
+    "strictatime": MOUNT_ATTR.STRICTATIME,
+    "nodiratime": MOUNT_ATTR.NODIRATIME,
+    "nosymfollow": MOUNT_ATTR.NOSYMFOLLOW,
 }
+# These take back an earlier option. They never lift what the mount at a bind's source has: what the
+# machine shows read-only stays so in a container.
+_TAKEN_BACK: dict[str, int] = {
+    "rw": MOUNT_ATTR.RDONLY,
+    "suid": MOUNT_ATTR.NOSUID,
+    "dev": MOUNT_ATTR.NODEV,
+    "exec": MOUNT_ATTR.NOEXEC,
+}
+# What a mount is anyway, here.
+_IMPLIED = ("bind", "rbind", "private", "rprivate", "relatime")
 
 _NODES = (
     (b"null", "c", 1, 3, 0o666, 0, 0),
@@ -259,22 +259,25 @@ def _paths(paths: tuple[str, ...], field: str) -> tuple[bytes, ...]:
 
 
 def _mount(mount: Mount, field: str, target: Target) -> Op:
-    destination = posixpath.normpath(mount.destination)
+    # normpath() keeps two leading slashes, which POSIX lets mean something else.
+    destination = "/" + posixpath.normpath(mount.destination).lstrip("/")
     if not posixpath.isabs(mount.destination) or "\0" in destination:
         raise PlanError(f"{field}.destination {mount.destination!r}: must be an absolute path")
     below_proc = destination == "/proc" or destination.startswith("/proc/")
     if destination == "/" or (below_proc and mount.type != "proc"):
         raise PlanError(f"{field}.destination {mount.destination!r}: nothing may be mounted there")
     at = os.fsencode(destination)
-    attributes, cleared, data = _options(mount)
+    attributes, data = _options(mount)
     if mount.type in ("", "bind", "none") or {"bind", "rbind"} & set(mount.options):
         if not posixpath.isabs(mount.source):
             raise PlanError(f"{field}.source {mount.source!r}: must be an absolute path")
         if data:
-            words = ", ".join((key + b"=" + value).decode().rstrip("=") for key, value in data)
+            words = ", ".join(os.fsdecode(key + b"=" + value).rstrip("=") for key, value in data)
             raise PlanError(f"{field}.options: {words} means nothing to a bind mount")
         recursive, source = "rbind" in mount.options, os.fsencode(mount.source)
-        return mounts.Bind(source, _below(mount, field), at, attributes, cleared, recursive)
+        # A v2 cgroup cannot tell which devices may be opened: those in a volume may not.
+        nodev = 0 if "dev" in mount.options else MOUNT_ATTR.NODEV
+        return mounts.Bind(source, _below(mount, field), at, int(attributes | nodev), recursive)
     if mount.type in ("cgroup", "cgroup2"):
         return mounts.CgroupView(at, attributes, tuple(target.hierarchy.mounts()))
     strict = destination.split("/")[1] in ("proc", "sys", "dev")
@@ -288,18 +291,16 @@ def _below(mount: Mount, field: str) -> bytes:
     return os.fsencode(mount.below)
 
 
-def _options(mount: Mount) -> tuple[int, int, tuple[tuple[bytes, bytes], ...]]:
-    attributes = cleared = 0
+def _options(mount: Mount) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
+    attributes = 0
     data = []
     for option in mount.options:
-        if option in _FLAGS:
-            added, removed = _FLAGS[option]
-            attributes = attributes & ~removed | added
-            cleared = cleared & ~added | removed
-        else:
+        if option in _SET or option in _TAKEN_BACK:
+            attributes = attributes & ~_TAKEN_BACK.get(option, 0) | _SET.get(option, 0)
+        elif option not in _IMPLIED:
             key, _, value = option.partition("=")
             data.append((os.fsencode(key), os.fsencode(value)))
-    return int(attributes), int(cleared), tuple(data)
+    return int(attributes), tuple(data)
 
 
 def _confine(spec: Spec, machine: str) -> Iterator[Op]:

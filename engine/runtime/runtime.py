@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -171,14 +172,17 @@ class Runtime:
             self._execs[number] = ended
             try:
                 words = tuple(os.fsencode(word) for word in argv)
-                await self._connection.ask(
-                    "exec", id, id, words, fds=(output.writer,), number=number
-                )
-                output.begin()
-                done, _ = await asyncio.wait([ended], timeout=timeout_s)
-                if not done:
-                    self._connection.tell("exec-kill", number)
-                return ExecResult(await ended, output.finish(), timed_out=not done)
+                try:
+                    async with asyncio.timeout(timeout_s):
+                        await self._connection.ask(
+                            "exec", id, id, words, fds=(output.writer,), number=number
+                        )
+                        output.begin()
+                        code = await asyncio.shield(ended)
+                except TimeoutError:
+                    # Ended in `finally`; whoever asked has waited long enough.
+                    return ExecResult(128 + signal.SIGKILL, output.finish(), timed_out=True)
+                return ExecResult(code, output.finish(), timed_out=False)
             finally:
                 del self._execs[number]
                 if not ended.done():

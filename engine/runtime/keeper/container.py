@@ -98,32 +98,36 @@ class Process:
         """The report is complete: either the exec happened, or the child is ending."""
         reports = child.reports(self._data)
         self._data = b""
-        last = reports[-1] if reports else ("failed", 0, 0, "ended before its first operation", "")
-        if last[0] == "ready":
-            _, trace, self.warnings, began = last
+        if reports and reports[-1][0] == "ready":
+            _, trace, self.warnings, began = reports[-1]
             trace.append((now - began) // 1000)
             self._loop.add(self.pidfd, self._ended)
             named = zip(self._ops, trace, strict=True)
             self._on_start([(op.NAME, op.about, us) for op, us in named])
         else:
-            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-            os.close(self.pidfd)
-            self.pidfd = -1
-            _, index, number, text, about = last
-            op = self._ops[index]
-            self._on_start(StartFailure(op.NAME, op.about, number, text, about))
+            code, _ = self._reap()
+            if reports:
+                _, index, number, text, about = reports[-1]
+                op = self._ops[index]
+                self._on_start(StartFailure(op.NAME, op.about, number, text, about))
+            else:
+                text = f"its process ended ({code}) before it could execute the program"
+                self._on_start(StartFailure("set-up", "", 0, text, ""))
         self._ops = []
 
     def _ended(self) -> None:
         self._loop.remove(self.pidfd)
+        self._on_exit(*self._reap())
+
+    def _reap(self) -> tuple[int, int | None]:
+        """Exit code, and signal; it has ended, or is about to."""
         found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
         os.close(self.pidfd)
         self.pidfd = -1
         assert found is not None
         if found.si_code == os.CLD_EXITED:
-            self._on_exit(found.si_status, None)
-        else:
-            self._on_exit(128 + found.si_status, found.si_status)
+            return found.si_status, None
+        return 128 + found.si_status, found.si_status
 
     def kill_session(self) -> None:
         """SIGKILL to its process group, which it leads unless it has only just been cloned."""

@@ -52,6 +52,8 @@ class Filesystem(Op):
 
     def apply(self, context: Context) -> None:
         target = rootfd.directory(context.root, self.target, symlinks=not self.strict)
+        if not self.strict:
+            rootfd.refuse_proc(context.root, target, self.target)
         # The name by which mount(8) and df(1) list it.
         data = ((b"source", self.source), *self.data)
         rootfd.attach(rootfd.new_mount(self.fstype, self.attributes, data), target)
@@ -74,7 +76,6 @@ class Bind(Op):
     below: bytes
     target: bytes
     attributes: int
-    cleared: int
     recursive: bool
 
     @property
@@ -87,11 +88,13 @@ class Bind(Op):
 
     def apply(self, context: Context) -> None:
         tree = rootfd.copy_of(self.source, self.below, recursive=self.recursive)
-        if self.attributes or self.cleared:
-            rootfd.restrict(tree, self.attributes, self.cleared)
+        if self.attributes:
+            rootfd.restrict(tree, self.attributes)
         folder = stat.S_ISDIR(os.fstat(tree).st_mode)
         make = rootfd.directory if folder else rootfd.file
-        rootfd.attach(tree, make(context.root, self.target))
+        target = make(context.root, self.target)
+        rootfd.refuse_proc(context.root, target, self.target)
+        rootfd.attach(tree, target)
 
     def describe(self) -> str:
         access = "read-only" if self.attributes & MOUNT_ATTR.RDONLY else "read-write"

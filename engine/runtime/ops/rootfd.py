@@ -76,14 +76,29 @@ def _make(make: object, name: bytes, mode: int, above: int, path: bytes) -> None
         raise OSError(error.errno, error.strerror, path) from None
 
 
-def null(root: int) -> int:
-    """The container's /dev/null, proven to be the device (CVE-2025-31133)."""
-    fd = find(root, b"/dev/null", symlinks=False)
+# With O_NONBLOCK, for a FIFO that a container's root may have put in its place: an exec would wait
+# there for ever.
+READ = os.O_RDONLY | os.O_NONBLOCK
+
+
+def null(root: int, flags: int = os.O_PATH) -> int:
+    """The container's /dev/null, opened once and then proven to be the device (CVE-2025-31133)."""
+    fd = openat2(root, b"/dev/null", flags, resolve=_IN_ROOT | RESOLVE.NO_SYMLINKS)
     found = os.fstat(fd)
     if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _NULL:
         os.close(fd)
         raise OSError(errno.ENODEV, "is not the null device (character device 1:3)", b"/dev/null")
     return fd
+
+
+def refuse_proc(root: int, target: int, path: bytes) -> None:
+    """Nothing is mounted over the kernel's own answers, by whatever symlink of an image."""
+    try:
+        proc = os.stat(b"proc", dir_fd=root, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if os.fstat(target).st_dev == proc.st_dev != os.fstat(root).st_dev:
+        raise OSError(errno.EPERM, "leads into /proc, where nothing may be mounted", path)
 
 
 def new_mount(fstype: bytes, attributes: int, data: tuple[tuple[bytes, bytes], ...]) -> int:
@@ -125,10 +140,9 @@ def copy_of_fd(fd: int) -> int:
     return open_tree(fd, b"", OPEN_TREE.CLONE | AT.EMPTY_PATH | AT.RECURSIVE)
 
 
-def restrict(mount: int, attributes: MOUNT_ATTR | int, cleared: int = 0) -> None:
-    """Change a mount and all below it, or nothing."""
-    flags = AT.EMPTY_PATH | AT.RECURSIVE
-    mount_setattr(mount, b"", flags, attr_set=attributes, attr_clr=cleared)
+def restrict(mount: int, attributes: MOUNT_ATTR | int) -> None:
+    """Set attributes on a mount and all below it, or on none."""
+    mount_setattr(mount, b"", AT.EMPTY_PATH | AT.RECURSIVE, attr_set=attributes)
 
 
 def attach(mount: int, target: int) -> None:

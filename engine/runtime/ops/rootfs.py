@@ -17,7 +17,6 @@ from engine.linux.mount import (
     pivot_root,
     umount2,
 )
-from engine.linux.path import openat2
 from engine.runtime.ops import rootfd
 from engine.runtime.ops.base import Context, Op, quoted, shown
 
@@ -204,8 +203,7 @@ class Stdio(Op):
 
     def apply(self, context: Context) -> None:
         root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        os.close(rootfd.null(root))
-        null = openat2(root, b"/dev/null", os.O_RDONLY)
+        null = rootfd.null(root, rootfd.READ)
         for fd, number in ((null, 0), (context.stdout, 1), (context.stderr, 2)):
             os.dup2(fd, number)
         if self.uid:

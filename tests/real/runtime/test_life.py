@@ -145,6 +145,12 @@ async def test_a_start_that_fails_names_the_step_and_leaves_nothing(node: Node) 
     assert "uid=0" in await node.run("a", "id")
 
 
+async def test_too_little_memory_to_start_in(node: Node) -> None:
+    with pytest.raises(StartError, match=r"set-up: its process ended \(137\).*memory limit"):
+        await node.start("c", "id", resources=Resources(memory_limit=256 << 10))
+    assert await node.runtime.containers() == []
+
+
 async def test_the_trace_tells_every_step(node: Node) -> None:
     state = await node.start("c", "sleep", "1000")
     steps = [step for step, _, _ in state.trace]

@@ -141,7 +141,7 @@ def test_mount_options_mean_what_mount_says() -> None:
                 type="tmpfs",
                 options=("nosuid", "ro", "rw", "size=1m", "nr_inodes=5"),
             ),
-            Mount(destination="/b/../c", source="/v", options=("rbind", "ro", "nodev")),
+            Mount(destination="/b/../c", source="/v", options=("rbind", "ro", "noexec")),
         ),
         target(),
     )
@@ -151,7 +151,7 @@ def test_mount_options_mean_what_mount_says() -> None:
     assert not tmpfs.strict
     bind = next(op for op in made.child_ops if isinstance(op, Bind))
     assert (bind.target, bind.recursive) == (b"/c", True)
-    assert bind.attributes == MOUNT_ATTR.RDONLY | MOUNT_ATTR.NODEV
+    assert bind.attributes == MOUNT_ATTR.RDONLY | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC
 
 
 def test_a_symlink_on_the_way_to_the_kernels_files_is_refused() -> None:
@@ -169,6 +169,7 @@ def test_a_symlink_on_the_way_to_the_kernels_files_is_refused() -> None:
         ),
         (Mount(destination="/proc/sys", source="/v", options=("bind",)), "nothing may be mounted"),
         (Mount(destination="/x/../proc", source="/v", options=("bind",)), "nothing may be mounted"),
+        (Mount(destination="//proc/x", source="/v", options=("bind",)), "nothing may be mounted"),
         (Mount(destination="/", type="tmpfs"), "nothing may be mounted"),
         (Mount(destination="/x", source="v", options=("bind",)), "source 'v'"),
         (Mount(destination="/x", source="/v", options=("bind", "size=1")), "size=1 means nothing"),
