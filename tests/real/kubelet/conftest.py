@@ -232,11 +232,20 @@ class Cluster:
         except TimeoutError:
             raise AssertionError(f"never said: {messages - told}; said: {told}") from None
 
-    async def exec(self, name: str, *command: str) -> None:
-        """Run a command in a pod's container `main`; it must succeed."""
+    async def _id(self, name: str) -> str:
+        """The id of a pod's only container that runs."""
         pod = await self.client.get(Pod, name, "default")
         states = await self.kubelet.node.runtime.containers()
         (id,) = (s.id for s in states if s.sandbox == pod.metadata.uid and s.running)
+        return id
+
+    async def kill(self, name: str) -> None:
+        """Let a pod's only container end as by an accident."""
+        await self.kubelet.node.runtime.kill(await self._id(name))
+
+    async def exec(self, name: str, *command: str) -> None:
+        """Run a command in a pod's container `main`; it must succeed."""
+        id = await self._id(name)
         result = await self.kubelet.node.runtime.exec(id, command, timeout_s=PATIENCE_S)
         assert result.exit_code == 0, result.output
 

@@ -7,8 +7,9 @@ SERVER = """
 import http.server, os, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        good = self.path == '/good' and self.headers.get('X-Asked') == 'yes'
-        self.send_response(200 if good else 503)
+        good = self.path == '/good?x=1' and self.headers.get('X-Asked') == 'yes'
+        self.send_response(302 if self.path == '/moved' else 200 if good else 503)
+        self.send_header('Location', '/good?x=1')
         self.end_headers()
     def log_message(self, *args):
         pass
@@ -38,7 +39,7 @@ async def test_the_other_probes_wait_for_the_startup_probe(cluster: Cluster) -> 
             "readinessProbe": {"tcpSocket": {"port": "web"}, "periodSeconds": 1},
             "livenessProbe": {
                 "httpGet": {
-                    "path": "/good",
+                    "path": "/moved",
                     "port": 8000,
                     "httpHeaders": [{"name": "X-Asked", "value": "yes"}],
                 },
@@ -87,6 +88,11 @@ async def test_what_a_failed_http_probe_says(cluster: Cluster) -> None:
             "command": ["sleep", "1000"],
             "readinessProbe": {"httpGet": {"path": "/x", "port": 9999}, "periodSeconds": 1},
         },
+        {
+            "name": "nameless",
+            "command": ["sleep", "1000"],
+            "readinessProbe": {"tcpSocket": {"port": "web"}, "periodSeconds": 1},
+        },
     )
     pod = await cluster.until("bad", lambda p: p.status.phase == "Running")
     ip = pod.status.pod_ip
@@ -94,6 +100,7 @@ async def test_what_a_failed_http_probe_says(cluster: Cluster) -> None:
         "Readiness probe failed: HTTP probe failed with statuscode: 503",
         f'Readiness probe failed: Get "http://{ip}:9999/x":'
         f" dial tcp {ip}:9999: connect: connection refused",
+        "Readiness probe failed: container nameless has no port named 'web'",
     }
     await cluster.until_told("bad", wanted)
     await cluster.delete("bad", grace=0)

@@ -98,6 +98,34 @@ async def test_a_config_map_volume_follows_its_source(cluster: Cluster) -> None:
     assert [line async for line in following] == [b"new", b"old", b"read-only"]
 
 
+async def test_a_source_that_goes_stops_nobody(cluster: Cluster) -> None:
+    await cluster.client.create(ConfigMap(metadata=meta("conf"), data={"key": "kept"}))
+    await cluster.run(
+        "goes-on",
+        {
+            "command": ["sh", "-c", "cat /conf/key; echo; exec sleep 1000"],
+            "volumeMounts": [{"name": "conf", "mountPath": "/conf"}],
+        },
+        volumes=[{"name": "conf", "configMap": {"name": "conf"}}],
+        terminationGracePeriodSeconds=0,
+    )
+    await cluster.until("goes-on", lambda p: p.status.phase == "Running")
+    await cluster.client.delete(ConfigMap, "conf", "default")
+    gone = 'MountVolume.SetUp failed for volume "conf" : configmap "conf" not found'
+    await cluster.until_told("goes-on", {gone})
+    await cluster.kill("goes-on")
+    await cluster.until(
+        "goes-on",
+        lambda p: (
+            p.status.container_statuses[0].restart_count == 1
+            and p.status.container_statuses[0].state.running
+        ),
+    )
+    following = cluster.follow("goes-on")
+    assert await anext(following) == b"kept"
+    await cluster.delete("goes-on", grace=0)
+
+
 async def test_volumes_of_every_kind(cluster: Cluster, tmp_path: Path) -> None:
     await cluster.client.create(Secret(metadata=meta("sec"), data={"a": "QQ==", "b": "Qg=="}))
     (tmp_path / "file").write_text("host")
