@@ -64,8 +64,10 @@ class NodeSampler:
         node = NodeSample(pods=pods)
         if whole is not None:
             node.cpu, node.memory, node.pids = _cores(*whole), whole[0].working_set, whole[0].pids
-        node.rx = sum(rx for rx, _ in rates.values())
-        node.tx = sum(tx for _, tx in rates.values())
+        # Of its pods, each counted once: the node's other links carry the same bytes again.
+        links = {target.link for target in targets} & rates.keys()
+        node.rx = sum(rates[link][0] for link in links)
+        node.tx = sum(rates[link][1] for link in links)
         return node, containers
 
     def _container(

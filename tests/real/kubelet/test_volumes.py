@@ -1,12 +1,11 @@
 """Volumes, environment, users: what a container finds when it starts, and when it changes."""
 
-import asyncio
 from pathlib import Path
 
 from engine.types.core import ConfigMap, Secret
 from engine.types.meta import ObjectMeta
 from engine.types.pods import Pod
-from tests.real.kubelet.conftest import IMAGE, NOTHING, PATIENCE_S, Cluster
+from tests.real.kubelet.conftest import IMAGE, NOTHING, Cluster
 
 
 def meta(name: str) -> ObjectMeta:
@@ -263,39 +262,3 @@ async def test_privileged_is_refused_with_a_reason(cluster: Cluster) -> None:
     waiting = pod.status.container_statuses[0].state.waiting
     assert waiting.reason == "CreateContainerConfigError"
     assert "privileged is not supported" in waiting.message
-
-
-async def test_statistics_and_anatomy(cluster: Cluster) -> None:
-    burn = "while :; do :; done"
-    await cluster.run(
-        "busy",
-        {
-            "command": ["sh", "-c", f"echo x > /new; {burn}"],
-            "resources": {"limits": {"cpu": "200m", "memory": "64Mi"}},
-        },
-    )
-    await cluster.until("busy", lambda p: p.status.phase == "Running")
-    async with asyncio.timeout(PATIENCE_S):
-        async for tick in cluster.gateway.stats(10):
-            sample = tick.containers.get("default/busy/main")
-            if sample is not None and sample.throttled > 0:
-                break
-    assert sample.cpu_limit == 0.2
-    assert 0.05 < sample.cpu < 0.4
-    assert sample.memory_limit == 64 << 20
-    assert 0 < sample.memory < 64 << 20
-    assert sample.pids >= 1
-    assert tick.nodes["n1"].pods == 1
-    assert tick.nodes["n1"].cpu > 0.05
-    pod = await cluster.client.get(Pod, "busy", "default")
-    found = await cluster.gateway.anatomy(pod, "main")
-    assert [layer["kind"] for layer in found["layers"]] == ["rw", "init", *["image"] * 3]
-    assert all(layer["digest"].startswith("sha256:") for layer in found["layers"][2:])
-    assert {"kind": "added", "path": "/new", "size": 2} in found["changes"]
-    assert set(found["namespaces"]) >= {"pid", "mnt", "net", "uts", "ipc", "cgroup"}
-    own = {name: Path(f"/proc/self/ns/{name}").stat().st_ino for name in ("pid", "mnt", "net")}
-    assert all(found["namespaces"][name] != inode for name, inode in own.items())
-    assert found["cgroup"]["limits"]["memory_limit"] == 64 << 20
-    assert "/proc" in [mount["path"] for mount in found["mounts"]]
-    assert "CAP_CHOWN" in found["capabilities"]["effective"]
-    assert found["plan"][-1]["op"] == "exec"
