@@ -26,7 +26,7 @@ from engine.boot import READY, BootLog
 from engine.config import ClusterConfig, NodeShape
 from engine.home import ClusterPaths
 from engine.launch import EngineOptions
-from engine.runtime import features
+from engine.runtime import features, needs
 from engine.runtime.cgroup.api import detect
 from engine.runtime.runtime import Runtime
 
@@ -78,9 +78,9 @@ class Cluster:
         Raise BootError, ConfigError, OSError, RuntimeError: the boot log has the failed step.
         """
         with self._boot.step("kernel") as note:
-            lacking = features.missing()
+            lacking = needs.missing()
             if lacking:
-                raise BootError("; ".join(f"{item.what}: {item.cure}" for item in lacking))
+                raise BootError("; ".join(f"{item.name}: {item.cure}" for item in lacking))
             found = features.probe()
             note.detail = f"Linux {platform.release()}, cgroups {found.hierarchy}"
         with self._boot.step("configuration") as note:

@@ -292,3 +292,15 @@ def images() -> None:
 def kubeconfig(paths: ClusterPaths) -> None:
     """Print the path of the cluster's kubeconfig: export KUBECONFIG=$(podarium kubeconfig)."""
     click.echo(paths.kubeconfig)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Every check as one JSON object.")
+def doctor(as_json: bool) -> None:
+    """What this machine has and lacks, what that costs, and how to mend it. Needs no root.
+
+    Exits 0 when clusters can run here, 1 when not.
+    """
+    from podarium.doctor import doctor
+
+    doctor(default_home(), as_json=as_json)

@@ -21,11 +21,11 @@ _MARKS = {"started": "…", "done": "✔", "failed": "✘"}
 
 def require_root() -> None:
     """Raise Failure, with every cure, when this process or kernel cannot run containers."""
-    from engine.runtime.features import missing
+    from engine.runtime.needs import missing
 
     lacking = missing()
     if lacking:
-        lines = [f"  {item.what}: {item.why}\n    {item.cure}" for item in lacking]
+        lines = [f"  {item.name}: {item.cost}\n    {item.cure}" for item in lacking]
         raise Failure("this machine cannot run containers as it is:\n" + "\n".join(lines))
 
 

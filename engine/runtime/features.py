@@ -1,4 +1,4 @@
-"""What this machine can and cannot do, asked once, and what to do about what it cannot.
+"""What this machine can and cannot do for containers, asked once.
 
 Where the kernel can be asked it is asked; its version is believed only for what cannot be tried.
 """
@@ -11,7 +11,7 @@ import platform
 import re
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.linux import netlink
@@ -24,9 +24,9 @@ from engine.runtime.cgroup.api import detect
 # mount_setattr(2) came with 5.12, cgroup.kill with 5.14.
 KERNEL = (5, 14)
 _APPEND_SINCE = (6, 8)
-_NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
-_CONTROLLERS = (b"cpu", b"memory", b"pids")
-_LINKS = ("bridge", "veth")
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
+CONTROLLERS = (b"cpu", b"memory", b"pids")
+LINKS = ("bridge", "veth")
 
 # <linux/rtnetlink.h>, <linux/if_link.h>: make a link of a kind, exclusively.
 _RTM_NEWLINK, _CREATE_EXCL = 16, 0x600
@@ -49,20 +49,6 @@ class Features:
     links: frozenset[str] | None
 
 
-@dataclass(frozen=True)
-class Missing:
-    """`what` is not there, `why` it is needed, and a `cure` that a person can type or ask for."""
-
-    what: str
-    why: str
-    cure: str
-
-
-def missing() -> list[Missing]:
-    """Everything that keeps this process from running containers; empty when nothing does."""
-    return list(_missing(probe()))
-
-
 @functools.cache
 def probe() -> Features:
     """Ask the kernel; nothing is left behind. Takes a few milliseconds, the first time."""
@@ -77,7 +63,7 @@ def probe() -> Features:
         overlay=_overlay(root),
         overlay_append=overlay_append(),
         seccomp=os.path.exists("/proc/sys/kernel/seccomp/actions_avail"),
-        namespaces=frozenset(n for n in _NAMESPACES if os.path.exists(f"/proc/self/ns/{n}")),
+        namespaces=frozenset(n for n in NAMESPACES if os.path.exists(f"/proc/self/ns/{n}")),
         hierarchy=hierarchy.name if hierarchy else "",
         controllers=hierarchy.controllers if hierarchy else frozenset(),
         cgroups_writable=hierarchy is not None
@@ -85,7 +71,7 @@ def probe() -> Features:
             os.access(os.path.dirname(directory), os.W_OK) and not _read_only(directory)
             for directory in hierarchy.directories(b"podarium")
         ),
-        links=frozenset(kind for kind in _LINKS if _can_make(kind)) if root else None,
+        links=frozenset(kind for kind in LINKS if _can_make(kind)) if root else None,
     )
 
 
@@ -172,74 +158,3 @@ def _in_thread(attempt: Callable[[], bool]) -> bool:
 
 def _attribute(type_: int, value: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(value), type_) + value + bytes(-len(value) % 4)
-
-
-def _missing(found: Features) -> Iterator[Missing]:
-    version = ".".join(map(str, found.kernel))
-    if found.kernel < KERNEL:
-        needed = ".".join(map(str, KERNEL))
-        yield Missing(
-            f"Linux {needed}",
-            f"this kernel is {version}; containers are ended and sealed with what came by {needed}",
-            "upgrade: Debian 12, Ubuntu 22.04, Fedora 34, RHEL 9 or newer have it",
-        )
-    if not found.root:
-        yield Missing(
-            "root",
-            "namespaces, mounts and cgroups are the machine's to give",
-            "run it as root: sudo -E podarium ... (in a container: docker run --privileged)",
-        )
-    if not found.overlay:
-        yield Missing(
-            "the overlay filesystem",
-            "it joins an image's layers into one root filesystem",
-            "sudo modprobe overlay (kernel option CONFIG_OVERLAY_FS)",
-        )
-    absent = [name for name in _NAMESPACES if name not in found.namespaces]
-    if absent:
-        yield Missing(
-            f"namespaces: {', '.join(absent)}",
-            "they are what sets a container apart",
-            "a kernel with CONFIG_NAMESPACES and what is below it",
-        )
-    if not found.seccomp:
-        yield Missing(
-            "seccomp filters",
-            "they keep a container from the kernel's dangerous calls",
-            "a kernel with CONFIG_SECCOMP_FILTER",
-        )
-    yield from _missing_cgroups(found)
-    if found.links is not None:
-        for kind in _LINKS:
-            if kind not in found.links:
-                yield Missing(
-                    f"{kind} network devices",
-                    "they connect pods to their node",
-                    f"sudo modprobe {kind} (kernel option CONFIG_{kind.upper()})",
-                )
-
-
-def _missing_cgroups(found: Features) -> Iterator[Missing]:
-    if not found.hierarchy:
-        yield Missing(
-            "cgroups",
-            "no cgroup filesystem is mounted at /sys/fs/cgroup",
-            "sudo mount -t cgroup2 none /sys/fs/cgroup",
-        )
-        return
-    absent = [name for name in _CONTROLLERS if name not in found.controllers]
-    if absent:
-        names = ", ".join(name.decode() for name in absent)
-        boot = " cgroup_enable=memory swapaccount=1" if b"memory" in absent else ""
-        yield Missing(
-            f"cgroup controllers: {names}",
-            f"limits and usage come from them ({found.hierarchy} hierarchy)",
-            f"boot with{boot or ' the controllers enabled'} on the kernel's command line"
-            " (cat /proc/cgroups shows which are off)",
-        )
-    if found.root and not found.cgroups_writable:
-        yield Missing(
-            "writable cgroups",
-            "/sys/fs/cgroup is read-only here: is this a container itself?",
-            "docker run --privileged --cgroupns=host, or run it on the machine",
-        )

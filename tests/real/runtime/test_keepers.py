@@ -12,7 +12,8 @@ import pytest
 from engine.home import ClusterPaths
 from engine.linux.process import pid_alive
 from engine.runtime import keepers
-from engine.runtime.features import missing, probe
+from engine.runtime.features import probe
+from engine.runtime.needs import missing
 from engine.runtime.runtime import KeeperNotStarted, Runtime
 from tests.real.runtime.conftest import left_of
 

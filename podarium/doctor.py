@@ -1,0 +1,97 @@
+"""`podarium doctor`: this machine, looked over; told for a person, or as JSON."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+import click
+
+from engine.network.probe import nat_fails
+from engine.runtime.checks import Check, State
+from engine.runtime.doctor import examine, runs
+from engine.runtime.features import probe
+from engine.runtime.machine import look
+
+# Glyph, what stands for it where the terminal has no Unicode, colour.
+_SHOWN = {
+    State.OK: ("✔", "+", "green"),
+    State.DEGRADED: ("▲", "!", "yellow"),
+    State.MISSING: ("✘", "x", "red"),
+    State.UNKNOWN: ("?", "?", "cyan"),
+}
+_WORD, _NAME = 10, 28
+_INDENT = " " * 4
+_WIDEST = 110
+
+
+def doctor(home: Path, *, as_json: bool) -> None:
+    """Print every check; exit 1 when clusters cannot run."""
+    found = probe()
+    checks = examine(found, look(home, root=found.root, nat=nat_fails))
+    if as_json:
+        click.echo(document(checks))
+    else:
+        click.echo(report(checks, width=min(_WIDEST, shutil.get_terminal_size().columns)))
+    sys.exit(0 if runs(checks) else 1)
+
+
+def document(checks: list[Check]) -> str:
+    """As JSON: {"runs": bool, "checks": [...]}."""
+    return json.dumps({"runs": runs(checks), "checks": [asdict(c) for c in checks]}, indent=2)
+
+
+def report(checks: list[Check], *, width: int, encoding: str = sys.stdout.encoding) -> str:
+    """As lines of at most `width` columns, where the words allow it."""
+    lines = []
+    for group, members in groupby(checks, key=lambda check: check.group):
+        lines.append(click.style(group, bold=True))
+        for check in members:
+            lines += _lines(check, width, encoding)
+        lines.append("")
+    return "\n".join([*lines, _verdict(checks)])
+
+
+def _lines(check: Check, width: int, encoding: str) -> list[str]:
+    glyph, plain, colour = _SHOWN[check.state]
+    mark = f"{glyph if _can_show(glyph, encoding) else plain} {check.state:{_WORD}}"
+    lines = [f"  {click.style(mark, fg=colour)}{check.name:{_NAME}} {check.found}"]
+    if check.state is not State.OK:
+        lines += _told("costs", check.cost, width) + _told("mend", check.cure, width)
+    return lines
+
+
+def _told(word: str, text: str, width: int) -> list[str]:
+    head = f"{_INDENT}{word:{_WORD}}"
+    # Commands are to be copied: never cut inside a word.
+    lines = textwrap.wrap(
+        text,
+        max(width, 40),
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [click.style(line, dim=True) for line in lines]
+
+
+def _can_show(glyph: str, encoding: str) -> bool:
+    try:
+        glyph.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _verdict(checks: list[Check]) -> str:
+    counts = Counter(check.state for check in checks)
+    told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    if runs(checks):
+        return click.style("Clusters can run here", fg="green", bold=True) + f": {told}."
+    return click.style("Clusters cannot run here", fg="red", bold=True) + f": {told}."
