@@ -11,12 +11,15 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from heapq import nlargest
+from itertools import islice
 
 import msgspec
 
 from engine.client.client import Client
+from engine.client.errors import Unreachable
 from engine.client.informer import Informer
-from engine.types import podstatus, registry
+from engine.types import podstatus, quantity, registry
 from engine.types.clock import Clock
 from engine.types.core import Event, Pod
 from engine.types.meta import Object, controller_of
@@ -25,10 +28,15 @@ from engine.types.status import StatusError
 
 from .series import HISTORY, Book
 
+SLICE = 400
+"""Containers whose numbers are taken in one go."""
+_CALM = ("Running", "Completed", "Succeeded")
+"""Words of status that need nobody's attention."""
+
 CORE = ("nodes", "pods", "namespaces", "deployments", "replicasets", "jobs", "events", "images")
 """Kinds watched from the start; others when a view first asks for them."""
 
-_LOST = (OSError, StatusError, asyncio.TimeoutError, EOFError, msgspec.DecodeError)
+_LOST = (Unreachable, StatusError, msgspec.DecodeError)
 
 
 @dataclass
@@ -62,8 +70,8 @@ class Cluster:
         self._changes = Changes()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._summaries: dict[str, tuple[Pod, podstatus.PodSummary]] = {}
-        self._by_node: dict[str, list[Pod]] | None = None
-        self._by_owner: dict[str, list[Pod]] | None = None
+        self._asked: dict[str, tuple[Pod, float, int]] = {}
+        self._troubled: dict[str, None] = {}
         self._state = "connecting"
         self._running = False
 
@@ -94,6 +102,10 @@ class Cluster:
         informer: Informer[Object] = Informer(self.client, resource.cls)
         self._informers[kind] = informer
         informer.add_handler(lambda old, new: self._object_changed(kind, old, new))
+        if kind == "pods":
+            informer.add_index("node", lambda pod: (pod.spec.node_name,))  # type: ignore[attr-defined]
+        if kind in ("pods", "replicasets"):
+            informer.add_index("owner", _owner_uid)
         if self._running:
             self._tasks[kind] = asyncio.create_task(self._follow(kind, informer))
 
@@ -135,7 +147,7 @@ class Cluster:
                 query = {"history": str(min(HISTORY, 300))}
                 async for line in self.client.stream_lines("/podarium/v1/stats", query):
                     if line.strip():
-                        self._tick(decoder.decode(line))
+                        await self._tick(decoder.decode(line))
                         delay = 0.2
             except _LOST as error:
                 if isinstance(error, StatusError) and error.code == 404:
@@ -146,19 +158,35 @@ class Cluster:
             await asyncio.sleep(delay)
             delay = min(5.0, delay * 2)
 
-    def _tick(self, tick: Tick) -> None:
+    async def _tick(self, tick: Tick) -> None:
+        """Take a second's numbers, in slices: a key must not wait for ten thousand containers."""
         if tick.t <= self.book.time:  # history we have seen before the connection was lost
             return
-        self.book.add(tick.t, tick.nodes, tick.containers)
+        self.book.begin(tick.t, tick.nodes)
+        items = iter(tick.containers.items())
+        while part := list(islice(items, SLICE)):
+            self.book.take(part)
+            if len(part) == SLICE:
+                await asyncio.sleep(0)
         self._note(stats=True)
+
+    def _pod_changed(self, key: str, pod: Object | None) -> None:
+        """Keep the small sums that are asked for all the time."""
+        if not isinstance(pod, Pod):
+            for known in (self._summaries, self._asked, self._troubled):
+                known.pop(key, None)
+            return
+        status = self.summary(pod).status
+        if status in _CALM:
+            self._troubled.pop(key, None)
+        else:
+            self._troubled[key] = None
 
     def _object_changed(self, kind: str, old: Object | None, new: Object | None) -> None:
         meta = (new or old).metadata  # type: ignore[union-attr]
         key = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
-        if kind in ("pods", "replicasets"):
-            self._by_node = self._by_owner = None
-            if new is None:
-                self._summaries.pop(key, None)
+        if kind == "pods":
+            self._pod_changed(key, new)
         first = not self._changes
         self._changes.objects.setdefault(kind, set()).add(key)
         if first:
@@ -232,32 +260,32 @@ class Cluster:
 
     def pods_on(self, node: str) -> list[Pod]:
         """Pods bound to a node."""
-        if self._by_node is None:
-            self._by_node = {}
-            for pod in self.pods().values():
-                self._by_node.setdefault(pod.spec.node_name, []).append(pod)
-        return self._by_node.get(node, [])
+        return self._indexed("pods", "node", node)  # type: ignore[return-value]
 
     def pods_of(self, owner: Object) -> list[Pod]:
         """Pods that an object manages, through its replica sets too."""
-        if self._by_owner is None:
-            self._by_owner = self._index_owners()
-        return self._by_owner.get(owner.metadata.uid, [])
+        uid = owner.metadata.uid
+        found = self._indexed("pods", "owner", uid)
+        for between in self._indexed("replicasets", "owner", uid):
+            found = found + self._indexed("pods", "owner", between.metadata.uid)
+        return found  # type: ignore[return-value]
 
-    def _index_owners(self) -> dict[str, list[Pod]]:
-        above = {
-            other.metadata.uid: ref.uid
-            for other in self.objects("replicasets").values()
-            if (ref := controller_of(other.metadata)) is not None
-        }
-        index: dict[str, list[Pod]] = {}
-        for pod in self.pods().values():
-            ref = controller_of(pod.metadata)
-            uid = ref.uid if ref is not None else ""
-            while uid:
-                index.setdefault(uid, []).append(pod)
-                uid = above.get(uid, "")
-        return index
+    def _indexed(self, kind: str, index: str, value: str) -> list[Object]:
+        informer = self._informers.get(kind)
+        return informer.by_index(index, value) if informer is not None and value else []
+
+    def troubled(self) -> list[Pod]:
+        """Pods that are neither running nor done, in the order they came into that state."""
+        pods = self.pods()
+        return [pods[key] for key in self._troubled if key in pods]
+
+    def requests(self, pod: Pod) -> tuple[float, int]:
+        """CPU (cores) and memory (bytes) that a pod asks for; computed once per version of it."""
+        key = f"{pod.metadata.namespace}/{pod.metadata.name}"
+        known = self._asked.get(key)
+        if known is None or known[0] is not pod:
+            known = self._asked[key] = (pod, *requested(pod))
+        return known[1], known[2]
 
     def workload(self, pod: Pod) -> tuple[str, str]:
         """Kind and name of what a pod belongs to for people: its Deployment, Job or itself."""
@@ -287,7 +315,23 @@ class Cluster:
     def recent_events(self, count: int) -> list[Event]:
         """The newest events of the cluster."""
         events: Iterable[Event] = self.objects("events").values()  # type: ignore[assignment]
-        return newest_first(events)[:count]
+        return nlargest(count, events, key=_recency)
+
+
+def _owner_uid(obj: Object) -> tuple[str, ...]:
+    """For an index: who manages an object."""
+    ref = controller_of(obj.metadata)
+    return (ref.uid,) if ref is not None else ()
+
+
+def requested(pod: Pod) -> tuple[float, int]:
+    """A pod's CPU requests in cores and memory requests in bytes."""
+    cpu, memory = 0.0, 0
+    for container in pod.spec.containers:
+        asked = container.resources.requests
+        cpu += quantity.cores(asked.get("cpu", 0))
+        memory += quantity.bytes_(asked.get("memory", 0))
+    return cpu, memory
 
 
 def event_time(event: Event) -> str:
@@ -304,8 +348,8 @@ def event_time(event: Event) -> str:
 
 def newest_first(events: Iterable[Event]) -> list[Event]:
     """Events ordered by when they came last."""
-    return sorted(
-        events,
-        key=lambda event: (event_time(event)[:19], int(event.metadata.resource_version or 0)),
-        reverse=True,
-    )
+    return sorted(events, key=_recency, reverse=True)
+
+
+def _recency(event: Event) -> tuple[str, int]:
+    return event_time(event)[:19], int(event.metadata.resource_version or 0)

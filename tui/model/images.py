@@ -11,10 +11,20 @@ from ..render.text import inert
 from .cluster import Cluster
 from .column import Column, quiet
 
+MEANINGFUL = 1_000_000_000.0
+"""No image is older than this (2001): an earlier date is the fixed one of a reproducible build."""
+
 
 def reference(image: Image) -> str:
     """The name of an image, its digest when it has none."""
     return inert(image.references[0]) if image.references else f"<none>@{image.digest[:19]}"
+
+
+def created(cluster: Cluster, image: Image) -> str:
+    """How long ago it was made; images made to be the same each time carry no true date."""
+    if not image.created or clock.parse(image.created) < MEANINGFUL:
+        return "–"
+    return clock.age(image.created, cluster.now())
 
 
 def shared_bytes(image: Image) -> int:
@@ -96,7 +106,7 @@ COLUMNS = (
         "CREATED",
         8,
         lambda c, i: i.created or "",
-        lambda c, i, w: quiet(clock.age(i.created, c.now()) if i.created else "–", w),
+        lambda c, i, w: quiet(created(c, i), w),
         right=True,
         rank=4,
     ),

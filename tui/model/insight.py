@@ -6,7 +6,7 @@ from ..render.numbers import cores, percent, plural, size
 from ..render.spans import Line, Span
 from ..render.text import inert
 from .cluster import Cluster
-from .pods import key_of, limits, status, unschedulable
+from .pods import status, unschedulable
 
 
 def cause(message: str) -> str:
@@ -19,21 +19,24 @@ def cause(message: str) -> str:
 
 def insight(cluster: Cluster) -> Line:
     """The sentence as spans."""
+    parts = [*_trouble(cluster), *_heat(cluster)]
+    if not parts:
+        calm = "all is calm" if cluster.pods() else "no pods yet: podarium apply -f FILE"
+        parts.append([(calm, "dim")])
+    spans: list[Span] = []
+    for index, part in enumerate(parts):
+        if index:
+            spans.append(("  ·  ", "faint"))
+        spans.extend(part)
+    return tuple(spans)
+
+
+def _trouble(cluster: Cluster) -> list[list[Span]]:
+    """Pods that are broken, or that no node can take."""
     parts: list[list[Span]] = []
-    book = cluster.book
-    hot_cpu, hot_memory = ("", 0.0, 0.0), ("", 0.0, 0.0)
     pending: list[str] = []
     broken: list[str] = []
-    for pod in cluster.pods().values():
-        key = key_of(pod)
-        cpu, memory = book.pod_now(key, "cpu"), book.pod_now(key, "memory")
-        if cpu == cpu and cpu > hot_cpu[1]:
-            hot_cpu = (cluster.workload(pod)[1], cpu, cpu / (limits(pod)[0] or float("inf")))
-        if memory == memory:
-            limit = limits(pod)[1]
-            fraction = memory / limit if limit else 0.0
-            if fraction > hot_memory[2]:
-                hot_memory = (cluster.workload(pod)[1], memory, fraction)
+    for pod in cluster.troubled():
         word, meaning = status(cluster, pod)
         if word == "Unschedulable":
             pending.append(cause(unschedulable(pod)))
@@ -45,27 +48,32 @@ def insight(cluster: Cluster) -> Line:
     if pending:
         why = f": {pending[0]}" if pending[0] else ""
         parts.append([(f"{plural(len(pending), 'pod')} cannot be scheduled{why}", "warn")])
-    if hot_cpu[1] >= 0.05:
-        role = "warn" if hot_cpu[2] >= 0.9 else "text"
-        of = f" ({percent(hot_cpu[2])} of limit)" if hot_cpu[2] > 0.5 else ""
+    return parts
+
+
+def _owner(cluster: Cluster, container: str) -> str:
+    """The workload of a container `namespace/pod/container`."""
+    key, _, name = container.rpartition("/")
+    pod = cluster.pods().get(key)
+    return inert(cluster.workload(pod)[1] if pod is not None else name)
+
+
+def _heat(cluster: Cluster) -> list[list[Span]]:
+    """Who uses most CPU, and who is nearest to the memory limit."""
+    parts: list[list[Span]] = []
+    book = cluster.book
+    key, used = book.hot_cpu
+    if used >= 0.05:
+        limit = book.limits[key][0]
+        fraction = used / limit if limit else 0.0
+        of = f" ({percent(fraction)} of limit)" if fraction > 0.5 else ""
+        role = "warn" if fraction >= 0.9 else "text"
         parts.append(
-            [
-                ("hot cpu ", "dim"),
-                (inert(hot_cpu[0]), "text"),
-                (f" {cores(hot_cpu[1])}{of}", role),
-            ]
+            [("hot cpu ", "dim"), (_owner(cluster, key), "text"), (f" {cores(used)}{of}", role)]
         )
-    if hot_memory[2] >= 0.5:
-        role = "bad" if hot_memory[2] >= 0.9 else "warn" if hot_memory[2] >= 0.75 else "text"
-        text = f" {size(hot_memory[1])} ({percent(hot_memory[2])} of limit)"
-        parts.append([("hot mem ", "dim"), (inert(hot_memory[0]), "text"), (text, role)])
-    if not parts:
-        count = len(cluster.pods())
-        calm = "all is calm" if count else "no pods yet: podarium apply -f FILE"
-        parts.append([(calm, "dim")])
-    spans: list[Span] = []
-    for index, part in enumerate(parts):
-        if index:
-            spans.append(("  ·  ", "faint"))
-        spans.extend(part)
-    return tuple(spans)
+    key, fraction = book.hot_memory
+    if fraction >= 0.5:
+        role = "bad" if fraction >= 0.9 else "warn" if fraction >= 0.75 else "text"
+        text = f" {size(book.now(key, 'memory'))} ({percent(fraction)} of limit)"
+        parts.append([("hot mem ", "dim"), (_owner(cluster, key), "text"), (text, role)])
+    return parts

@@ -12,7 +12,7 @@ from ..render.spans import Line, crop
 from ..render.text import inert
 from .cluster import Cluster
 from .column import Column, name_cell, quiet
-from .pods import born, requests, zero
+from .pods import born, zero
 
 _ENDED = ("Succeeded", "Failed")
 
@@ -36,7 +36,7 @@ def use(cluster: Cluster, node: Node) -> Use:
     name = node.metadata.name
     capacity = node.status.allocatable or node.status.capacity
     pods = [pod for pod in cluster.pods_on(name) if pod.status.phase not in _ENDED]
-    asked = [requests(pod) for pod in pods]
+    asked = [cluster.requests(pod) for pod in pods]
     return Use(
         cluster.book.now(f"node/{name}", "cpu"),
         cluster.book.now(f"node/{name}", "memory"),
@@ -47,6 +47,16 @@ def use(cluster: Cluster, node: Node) -> Use:
         len(pods),
         int(quantity.parse(capacity.get("pods", 0))),
     )
+
+
+def capacity(cluster: Cluster) -> tuple[float, int]:
+    """CPU in cores and memory in bytes that all nodes have together."""
+    cpu, memory = 0.0, 0
+    for node in cluster.objects("nodes").values():
+        has = node.status.allocatable or node.status.capacity  # type: ignore[attr-defined]
+        cpu += quantity.cores(has.get("cpu", 0))
+        memory += quantity.bytes_(has.get("memory", 0))
+    return cpu, memory
 
 
 def status(node: Node) -> tuple[str, str]:

@@ -36,16 +36,6 @@ def limits(pod: Pod) -> tuple[float | None, int | None]:
     return cpu or None, memory or None
 
 
-def requests(pod: Pod) -> tuple[float, int]:
-    """A pod's CPU requests in cores and memory requests in bytes."""
-    cpu, memory = 0.0, 0
-    for container in pod.spec.containers:
-        asked = container.resources.requests
-        cpu += quantity.cores(asked.get("cpu", 0))
-        memory += quantity.bytes_(asked.get("memory", 0))
-    return cpu, memory
-
-
 def status(cluster: Cluster, pod: Pod) -> tuple[str, str]:
     """The word of a pod's status and what it means."""
     summary = cluster.summary(pod)

@@ -63,30 +63,56 @@ class Book:
         self._rings: dict[str, dict[str, Ring]] = {}
         self._pods: dict[str, dict[str, None]] = {}
         self._oom: dict[str, list[tuple[int, int]]] = {}
+        self._hot: tuple[tuple[str, float], tuple[str, float]] = ("", 0.0), ("", 0.0)
 
-    def add(
-        self, time: float, nodes: Mapping[str, object], containers: Mapping[str, object]
-    ) -> None:
-        """Take one tick; a gap in time becomes a gap in the rings."""
+    def begin(self, time: float, nodes: Mapping[str, object]) -> None:
+        """A new tick, with its nodes; a gap in time becomes a gap in the rings."""
         step = 1 if self.tick < 0 else max(1, min(HISTORY, round(time - self.time)))
         self.tick += step
         self.time = time
+        self._hot = ("", 0.0), ("", 0.0)
+        if self.tick % HISTORY == 0:
+            self._forget()
         for name, node in nodes.items():
             self._put(f"node/{name}", NODE_FIELDS, node)
-        for key, sample in containers.items():
+
+    def take(self, containers: Iterable[tuple[str, object]]) -> None:
+        """Numbers of some of the tick's containers, by `namespace/pod/container`."""
+        for key, sample in containers:
             self._put(key, CONTAINER_FIELDS, sample)
             self.limits[key] = (
                 getattr(sample, "cpu_limit", None),
                 getattr(sample, "memory_limit", None),
             )
             self._pods.setdefault(key.rsplit("/", 1)[0], {})[key] = None
+            self._note_heat(key, sample)
             kills = getattr(sample, "oom_kills", 0)
             if kills:
                 marks = self._oom.setdefault(key, [])
                 if not marks or marks[-1][1] != kills:
                     marks.append((self.tick, kills))
-        if self.tick % HISTORY == 0:
-            self._forget()
+
+    def _note_heat(self, key: str, sample: object) -> None:
+        """Remember who uses most CPU, and who is nearest to the memory limit, in this tick."""
+        cpu, memory = self._hot
+        used = float(getattr(sample, "cpu", 0.0))
+        limit = self.limits[key][1]
+        fraction = getattr(sample, "memory", 0) / limit if limit else 0.0
+        if used > cpu[1]:
+            cpu = (key, used)
+        if fraction > memory[1]:
+            memory = (key, fraction)
+        self._hot = cpu, memory
+
+    @property
+    def hot_cpu(self) -> tuple[str, float]:
+        """The container that uses most CPU in the newest tick, and how many cores."""
+        return self._hot[0]
+
+    @property
+    def hot_memory(self) -> tuple[str, float]:
+        """The container nearest to its memory limit in the newest tick, and the fraction of it."""
+        return self._hot[1]
 
     def _put(self, key: str, fields: tuple[str, ...], sample: object) -> None:
         rings = self._rings.get(key)

@@ -62,6 +62,8 @@ class View:
         self._rank: dict[str, Any] = {}
         self._sorted_at = 0.0
         self._layouts: dict[int, Layout] = {}
+        self._drawn: dict[str, tuple[Object, Line]] = {}
+        self._moment: tuple[int, int, int] = (-1, 0, 0)
         self.rebuild()
 
     # -- what is in it -----------------------------------------------------------------------
@@ -185,6 +187,7 @@ class View:
     def forget_layout(self) -> None:
         """Choose the columns again: the namespace's column comes and goes with the choice."""
         self._layouts.clear()
+        self._drawn.clear()
 
     def columns(self, width: int) -> Layout:
         """The columns that fit."""
@@ -224,10 +227,23 @@ class View:
         return None
 
     def cells(self, key: str, width: int) -> Line:
-        """A row: the gutter takes the colour of its state."""
+        """A row: the gutter takes the colour of its state.
+
+        It is drawn once a second, or when the object changes.
+        """
         obj = self.cluster.objects(self.listing.kind).get(key)
         if obj is None:
             return EMPTY
+        moment = (self.cluster.book.tick, int(self.cluster.now()), width)
+        if moment != self._moment:
+            self._moment = moment
+            self._drawn.clear()
+        drawn = self._drawn.get(key)
+        if drawn is None or drawn[0] is not obj:
+            drawn = self._drawn[key] = (obj, self._draw(obj, width))
+        return drawn[1]
+
+    def _draw(self, obj: Object, width: int) -> Line:
         pieces = [
             (column, size, column.cell(self.cluster, obj, size))
             for column, size in self.columns(width)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from engine.types import clock
 from engine.types.images import Image, ImageLayer
 
 from ..model.cluster import Cluster
-from ..model.images import reference, shared_bytes, users
+from ..model.images import created, reference, shared_bytes, users
 from ..render.bars import STEPS, slim
 from ..render.numbers import size
 from ..render.page import Hit, Page
@@ -79,7 +78,7 @@ def _identity(cluster: Cluster, image: Image, width: int) -> Block:
             ("   own ", "faint"),
             (size(image.size - shared), "text"),
             ("   created ", "faint"),
-            (f"{clock.age(image.created, cluster.now())} ago" if image.created else "–", "text"),
+            (created(cluster, image), "text"),
         ),
     ]
     config = image.config

@@ -36,7 +36,7 @@ class Writer:
 
     def pair(self, name: str, value: str, depth: int = 0, role: str = "text") -> None:
         """`Name:   value`."""
-        label = f"{name}:".ljust(max(LABEL - depth * 2, len(name) + 2))
+        label = inert(f"{name}:").ljust(max(LABEL - depth * 2, len(name) + 2))
         self.lines.append((("  " * depth, "text"), (label, "dim"), (inert(value), role)))
 
     def title(self, name: str, depth: int = 0) -> None:
@@ -94,7 +94,10 @@ class Writer:
         else:
             self.title(heading(name), depth)
             for item in values:
-                self.item(item, depth + 1)
+                if isinstance(item, dict) and item.keys() == {"name", "value"}:
+                    self.pair(str(item["name"]), str(item["value"]), depth + 1)
+                else:
+                    self.item(item, depth + 1)
 
     def item(self, item: Any, depth: int) -> None:
         """One object of a list, under its own name if it has one."""

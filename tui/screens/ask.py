@@ -29,6 +29,7 @@ class _Question(Surface):
 
     DEFAULT_CSS = "_Question { height: auto; width: 1fr; background: $bar; }"
     ground = "@bar"
+    whole = True
 
     def __init__(
         self, title: str, lines: Sequence[str], choices: Sequence[Choice], at: int

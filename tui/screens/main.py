@@ -17,10 +17,13 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
+from engine.types.images import Image
+
 from ..commands.all import COMMANDS
 from ..model.boot import Boot
 from ..model.cluster import Cluster
 from ..model.columns import listing
+from ..model.images import reference
 from ..model.place import OVERVIEW, Place, Within
 from ..model.view import View
 from ..pages.boot import boot_page
@@ -332,6 +335,9 @@ class MainScreen(Screen[None]):
             return f"{'previous logs' if place.previous else 'logs'} {place.part}"
         if place.view == "overview":
             return f"overview{f' of {self.namespace}' if self.namespace else ''}"
+        if place.view == "image":
+            image = self.cluster.get("images", place.key)
+            return reference(image) if isinstance(image, Image) else place.name
         return place.view if place.view in ("describe", "yaml") else place.name
 
     def _mode(self) -> str:
@@ -402,6 +408,10 @@ class MainScreen(Screen[None]):
     @on(Table.Moved)
     def _row_changed(self, event: Table.Moved) -> None:
         self._refresh_preview()
+
+    @on(LogView.Moved)
+    def _log_moved(self) -> None:
+        self.tell_place()
 
     @on(Table.Opened)
     @on(Sheet.Opened)

@@ -25,6 +25,7 @@ class StatusBar(Surface):
     """Two rows: what cluster this is and how it fares; one sentence of insight."""
 
     DEFAULT_CSS = "StatusBar { height: 2; }"
+    whole = True
 
     def __init__(self, cluster: Cluster, mode: Callable[[], str]) -> None:
         super().__init__(id="status")
@@ -60,12 +61,12 @@ class StatusBar(Surface):
         if not nodes or "stats" in self.cluster.missing:
             return ()
         keys = [f"node/{node.metadata.name}" for node in nodes]
-        uses = [node_list.use(self.cluster, node) for node in nodes]  # type: ignore[arg-type]
+        cpu_capacity, memory_capacity = node_list.capacity(self.cluster)
         size = 12 if width >= 110 else 6
         spans: list[Span] = []
         for label, field, capacity, show in (
-            ("cpu", "cpu", sum(use.cpu_capacity for use in uses), numbers.cores),
-            ("mem", "memory", float(sum(use.memory_capacity for use in uses)), numbers.size),
+            ("cpu", "cpu", cpu_capacity, numbers.cores),
+            ("mem", "memory", float(memory_capacity), numbers.size),
         ):
             values = book.sums(keys, field, size * 4)
             last = values[-1]

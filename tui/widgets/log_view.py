@@ -10,6 +10,7 @@ from bisect import bisect_left
 
 from textual import events
 from textual.cache import LRUCache
+from textual.message import Message
 
 from ..model.filter import pattern
 from ..model.logs import LogBuffer
@@ -20,6 +21,11 @@ from .surface import Surface
 
 class LogView(Surface, can_focus=True):
     """Shows a `LogBuffer`."""
+
+    whole = True
+
+    class Moved(Message):
+        """Another part of the log is in sight, or following began or stopped."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -194,7 +200,11 @@ class LogView(Surface, can_focus=True):
         if count > 0 and index + self.size.height >= total:
             self.following = True
             self._pin()
+        self._moved()
+
+    def _moved(self) -> None:
         self.refresh()
+        self.post_message(self.Moved())
 
     def scroll_sideways(self, count: int) -> None:
         """Move by cells when lines are not wrapped."""
@@ -206,20 +216,20 @@ class LogView(Surface, can_focus=True):
         """To the end, and follow."""
         self.following = True
         self.update()
-        self.refresh()
+        self._moved()
 
     def go_start(self) -> None:
         """To the oldest line, without following."""
         self.following = False
         if self._count():
             self._top = self._number(0)
-        self.refresh()
+        self._moved()
 
     def toggle_follow(self) -> None:
         """Follow, or stop where one is."""
         self.following = not self.following
         self.update()
-        self.refresh()
+        self._moved()
 
     def on_resize(self, event: events.Resize) -> None:
         self._lines.clear()

@@ -8,6 +8,7 @@ are refreshed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from rich.segment import Segment
 from textual.cache import LRUCache
@@ -27,11 +28,16 @@ class Surface(Widget):
     """
     ground = "@background"
     """The role of cells that a line does not cover."""
+    whole = False
+    """Whether rows depend on each other, so that they are drawn together."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._strips: LRUCache[tuple[Line, int], Strip] = LRUCache(2048)
         self._painted: list[Line] = []
+        """What is on screen."""
+        self._ready: list[Line] | None = None
+        """Rows drawn to find out what differs, until something else changes."""
 
     @property
     def palette(self) -> Palette:
@@ -50,6 +56,16 @@ class Surface(Widget):
         self._strips.clear()
         super().notify_style_update()
 
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        self._ready = None
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
     def repaint(self) -> None:
         """Paint the rows that differ from what is on screen."""
         rows = self.rows()
@@ -61,15 +77,21 @@ class Surface(Widget):
         changed = [y for y, (new, old) in enumerate(zip(rows, before, strict=True)) if new != old]
         if changed:
             self.refresh(*[Region(0, y, width, 1) for y in changed])
+            self._ready = rows
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        rows = self.rows()
-        self._painted = rows
-        width = self.size.width
+        width, height = self.size
+        if len(self._painted) != height:
+            self._painted = [EMPTY] * height
+        ready = self._ready
+        if ready is None and self.whole:
+            ready = self.rows()
         filters = self.get_line_filters()
         strips = []
         for y in crop.line_range:
-            strip = self.strip(rows[y] if y < len(rows) else EMPTY, width)
+            line = ready[y] if ready is not None else self.row(y)
+            self._painted[y] = line
+            strip = self.strip(line, width)
             for line_filter in filters:
                 strip = strip.apply_filter(line_filter, self.background_colors[1])
             strips.append(strip)

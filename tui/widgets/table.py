@@ -115,41 +115,34 @@ class Table(Surface, can_focus=True):
         self.settle()
         self.repaint()
 
-    def rows(self) -> list[Line]:
-        width, height = self.size
-        order = self.view.order
-        body = height - 1
-        out = [pad(self.view.head(width), width)]
-        if not order:
-            picture = self.view.picture(width, body)
-            return out + picture + [EMPTY] * (body - len(picture))
-        focused = self.has_focus
-        bar = self._thumb(body, len(order))
-        room = width - 1
-        cursor = self.index
-        for y in range(body):
-            index = self.top + y
-            if index >= len(order):
-                out.append(EMPTY)
-                continue
-            spans = pad(self.view.cells(order[index], room), room)
-            if index == cursor:
-                ground = " @cursor" if focused else " @cursor-idle"
-                spans = tuple(
-                    (text, role if "@" in role else _lit(role) + ground) for text, role in spans
-                )
-            out.append((*spans, bar[y]))
-        return out
-
     def row(self, y: int) -> Line:
-        return self.rows()[y]
+        width, height = self.size
+        if y == 0:
+            return pad(self.view.head(width), width)
+        order = self.view.order
+        if not order:
+            picture = self.view.picture(width, height - 1)
+            return picture[y - 1] if y <= len(picture) else EMPTY
+        cursor = self.index
+        index = self.top + y - 1
+        if index >= len(order):
+            return EMPTY
+        spans = pad(self.view.cells(order[index], width - 1), width - 1)
+        if index == cursor:
+            ground = " @cursor" if self.has_focus else " @cursor-idle"
+            spans = tuple(
+                (text, role if "@" in role else _lit(role) + ground) for text, role in spans
+            )
+        return (*spans, self._bar(y - 1))
 
-    def _thumb(self, body: int, count: int) -> list[Span]:
+    def _bar(self, y: int) -> Span:
+        """The scroll bar's cell in a row of the body."""
+        body, count = self.body_height, len(self.view.order)
         if count <= body:
-            return [(" ", "text")] * body
+            return (" ", "text")
         size = max(1, body * body // count)
         start = round((body - size) * self.top / (count - body))
-        return [("▐", "faint" if start <= y < start + size else "track") for y in range(body)]
+        return ("▐", "faint" if start <= y < start + size else "track")
 
     # -- movement ----------------------------------------------------------------------------
 

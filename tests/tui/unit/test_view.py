@@ -81,18 +81,9 @@ def test_rows_that_change_only_in_live_numbers_stay_in_place(cluster: StillClust
     cpu = next(c for c in view.listing.columns if c.head == "CPU")
     view.sort_by(cpu)
     before = list(view.order)
-    cluster.book.add(
-        made_up.NOW,
-        {},
-        {
-            "default/pod-05/web": SimpleNamespace(
-                **dict.fromkeys(
-                    ("cpu", "memory", "anon", "file", "kernel", "pids", "throttled", "rx", "tx"),
-                    1.0,
-                )
-            )
-        },
-    )
+    fields = ("cpu", "memory", "anon", "file", "kernel", "pids", "throttled", "rx", "tx")
+    cluster.book.begin(made_up.NOW, {})
+    cluster.book.take([("default/pod-05/web", SimpleNamespace(**dict.fromkeys(fields, 1.0)))])
     view.apply(["default/pod-05"])
     view.tick()
     assert view.order == before
