@@ -61,7 +61,7 @@ class Lab:
     def start(self, code: str = "", *, forks: int = 0) -> subprocess.Popen[str]:
         """A process that is in the leaf before it runs `code`; it ends when it is killed."""
         script = f"""
-import os, signal, sys
+import os, signal, sys, time
 sys.path.insert(0, {os.getcwd()!r})
 from engine.runtime.cgroup import mounts, tree
 from engine.runtime.cgroup.api import detect
@@ -75,6 +75,10 @@ hierarchy.join({self.leaf!r})
 for _ in range({forks}):
     if os.fork() == 0:
         break
+def spend(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
 print("ready", flush=True)
 {code}
 while True:
@@ -293,8 +297,7 @@ def test_a_sample_counts_what_a_process_uses(limited: Lab) -> None:
         limited.start(
             """
 block = bytearray(os.urandom(1)) * (32 << 20)
-while os.times().user + os.times().system < 0.2:
-    pass
+spend(0.2)
 print("used", flush=True)
 """
         ).stdout.readline()
@@ -313,8 +316,7 @@ def test_a_quota_throttles(limited: Lab) -> None:
     limited.hierarchy.limit(limited.leaf, Resources(cpu_quota_us=2_000, cpu_period_us=20_000))
     child = limited.start(
         """
-while os.times().user + os.times().system < 0.05:
-    pass
+spend(0.05)
 print("used", flush=True)
 """
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -21,6 +20,8 @@ import msgspec
 import pytest
 
 from engine.home import ClusterPaths, NodePaths
+from engine.images.elf import Linker
+from engine.images.host import Host
 from engine.linux.process import pid_alive, start_time
 from engine.runtime.cgroup.api import Resources, detect
 from engine.runtime.plan import Target, compile
@@ -43,11 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="containers need root"))
 
 
-def libraries(program: str) -> list[str]:
-    told = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
-    return [word for word in told.split() if word.startswith("/")]
-
-
 def copy(source: str, root: Path, as_name: str | None = None) -> None:
     target = root / (as_name or source).lstrip("/")
     if not target.exists():
@@ -59,17 +55,13 @@ def copy(source: str, root: Path, as_name: str | None = None) -> None:
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only layer: a shell, a few tools, and what Python's binary is linked with."""
     root = tmp_path_factory.mktemp("layer")
-    for tool in TOOLS:
-        found = shutil.which(tool)
-        if found is None:
-            continue
-        copy(os.path.realpath(found), root, f"/bin/{tool}")
-        for library in libraries(found):
-            copy(library, root)
+    tools = {tool: os.path.realpath(found) for tool in TOOLS if (found := shutil.which(tool))}
     extensions = Path(sysconfig.get_config_var("DESTSHARED")).glob("*.so")
-    for program in (PYTHON, *map(str, extensions)):
-        for library in libraries(program):
-            copy(library, root)
+    programs = {*tools.values(), PYTHON, *map(str, extensions)}
+    for tool, program in tools.items():
+        copy(program, root, f"/bin/{tool}")
+    for library in Linker(Host()).closure(programs).files - programs:
+        copy(library, root)
     for folder in ("etc", "tmp", "proc", "dev", "sys"):
         (root / folder).mkdir(exist_ok=True)
     return root
@@ -178,6 +170,8 @@ def home() -> Iterator[Path]:
     """Short, for unix sockets' paths."""
     folder = Path(tempfile.mkdtemp(prefix="pdm", dir="/tmp"))
     yield folder
+    # A cluster's cgroup outlives its nodes: whoever takes a cluster down removes it.
+    detect().remove(ClusterPaths.of(folder, "t").cgroup)
     shutil.rmtree(folder)
 
 
