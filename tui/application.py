@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
-from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.events import AppBlur, Key
 from textual.screen import Screen
@@ -26,6 +25,9 @@ from .screens.main import MainScreen
 from .themes.palette import PALETTES
 from .themes.textual import THEMES
 
+_HAND = ("Movement", "Namespaces")
+"""Groups of commands that only make sense as keys."""
+
 
 class Commands(Provider):
     """The palette's entries: every command that applies where one is."""
@@ -37,7 +39,8 @@ class Commands(Provider):
         if screen is None:
             return []
         found: list[tuple[str, str, Callable[[], None]]] = []
-        for command in COMMANDS.applying(screen.scopes):
+        here = [c for c in COMMANDS.applying(screen.scopes) if c.group not in _HAND]
+        for command in sorted(here, key=lambda c: (c.rank, c.title)):
             keys = f"  {key_sign(command.keys[0])}" if command.keys else ""
 
             run = partial(screen.run_command, command.id)
@@ -56,12 +59,14 @@ class Commands(Provider):
                 yield Hit(score, matcher.highlight(title), run, help=help_text)
 
 
-class PodariumApp(App[str]):
-    """One cluster on screen. Its result is `keep`, `stop` or `detached`."""
+class PodariumApp(App[str], inherit_bindings=False):
+    """One cluster on screen. Its result is `keep`, `stop` or `detached`.
+
+    Textual's own keys are left out, so that every key is a command of ours and can be moved.
+    """
 
     TITLE = "podarium"
     COMMANDS: ClassVar[set[Any]] = {Commands}
-    BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "command_quit", show=False, priority=False)]
     ENABLE_COMMAND_PALETTE = True
     CSS = """
     MainScreen { layout: vertical; background: $background; }
@@ -70,7 +75,7 @@ class PodariumApp(App[str]):
     #strip { height: 14; }
     #side { width: 42%; height: 1fr; border-left: solid $line; padding: 0 1; display: none; }
     Surface { scrollbar-size: 0 0; }
-    CommandPalette > Vertical { margin-top: 2; }
+    CommandPalette > Vertical { margin-top: 2; width: 76; max-width: 90%; }
     """
 
     def __init__(
@@ -119,9 +124,6 @@ class PodariumApp(App[str]):
 
     async def on_unmount(self) -> None:
         await self.cluster.client.close()
-
-    def action_help_quit(self) -> None:
-        """ctrl+c is a command of ours."""
 
     def next_theme(self) -> None:
         """The next palette of ours."""

@@ -27,7 +27,7 @@ def skeleton(columns: int, rows: int, cluster: str) -> str:
     out.append(f"\x1b[1;1H{top}{' ' * max(0, columns - len(head) - 10)}")
     out.append(back)
     out.extend(f"\x1b[{row};1H\x1b[2K" for row in range(2, rows))
-    width = min(64, columns - 4)
+    width = min(76, columns - 4)
     left = (columns - width) // 2 + 1
     middle = max(3, rows // 2 - 5)
     out.append(f"\x1b[{middle};{left}H\x1b[38;2;{_LINE}m╭{'─' * (width - 2)}╮")

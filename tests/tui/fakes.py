@@ -34,6 +34,8 @@ class FakeCluster:
         self.podarium = True
         """False: a cluster that is not ours, without stats and images."""
         self.requests: list[tuple[str, str, bytes | None]] = []
+        self.forbidden: set[str] = set()
+        """Kinds that may not be listed."""
         self.refuse: StatusError | None = None
         """The answer to every change."""
         self._version = 100
@@ -121,6 +123,8 @@ class FakeCluster:
         if plural is None:
             raise NotFound("", path)
         known = self.objects.setdefault(plural, {})
+        if plural in self.forbidden:
+            raise StatusError(f"{plural} is forbidden: not for you", code=403, reason="Forbidden")
         if not name:
             items = list(known.values())
             return {"metadata": {"resourceVersion": str(self._version)}, "items": items}

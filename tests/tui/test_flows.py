@@ -430,3 +430,31 @@ async def test_keys_typed_at_once_reach_the_prompt_in_order() -> None:
         assert driver.screen.prompt_line.open
         await driver.press("enter")
         assert driver.screen.place.kind == "pods"
+
+
+@pytest.mark.parametrize("key", ["ctrl+q", "ctrl+c"])
+async def test_leaving_from_anywhere_asks_too(key: str) -> None:
+    async with running() as driver:
+        await goto(driver, "pods")
+        await driver.press(key)
+        assert "Leave cluster demo?" in driver.text()
+
+
+async def test_matches_one_after_the_other() -> None:
+    async with running(size=SMALL) as driver:
+        await goto(driver, "pods /leak")
+        await driver.press("y", "slash", *"leak", "enter")
+        first = driver.screen.text.top
+        await driver.press("n", "n", "n", "n", "n", "n", "n")
+        assert driver.screen.text.top > first
+        await driver.press("N", "N", "N", "N", "N", "N", "N")
+        assert driver.screen.text.top == first
+
+
+async def test_a_kind_one_may_not_list_says_so() -> None:
+    fake = FakeCluster()
+    fake.forbidden = {"secrets"}
+    async with running(fake) as driver:
+        await goto(driver, "secrets")
+        await driver.until(lambda: "Cannot list secrets" in driver.text())
+        assert "forbidden: not for you" in driver.text()

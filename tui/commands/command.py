@@ -11,9 +11,6 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Desk"], Awaitable[None] | None]
 
-# Where a command applies: the name of a view, or of a list of one kind ("list:pods").
-EVERYWHERE: frozenset[str] = frozenset()
-
 
 @dataclass(frozen=True)
 class Command:
@@ -30,7 +27,7 @@ class Command:
     rank: int
     """Place in the key bar, smallest first."""
     scopes: frozenset[str]
-    """Where it applies; empty is everywhere."""
+    """Where it applies: names of views, or of lists of a kind (`list:pods`); empty: everywhere."""
     group: str
     """Heading on the help page."""
     handler: Handler

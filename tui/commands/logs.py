@@ -87,3 +87,13 @@ def next_container(desk: Desk) -> None:
 )
 def previous_container(desk: Desk) -> None:
     desk.next_part(-1)
+
+
+@command("next-match", "n", title="Next match", hint="next", rank=5, on=("text",), group="Text")
+def next_match(desk: Desk) -> None:
+    desk.next_match(1)
+
+
+@command("previous-match", "N", title="Previous match", on=("text",), group="Text")
+def previous_match(desk: Desk) -> None:
+    desk.next_match(-1)

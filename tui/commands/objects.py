@@ -192,6 +192,8 @@ def _consequence(desk: Desk, obj: Object) -> str:
     """What a deletion brings about, in words."""
     if isinstance(obj, Pod):
         ref = next((ref for ref in obj.metadata.owner_references if ref.controller), None)
+        if obj.status.phase in ("Succeeded", "Failed"):
+            return "It has ended; its log goes with it."
         if ref is not None:
             return f"{ref.kind} {ref.name} will make a new pod in its place."
         return "Nothing will make it again."

@@ -209,10 +209,17 @@ class Cluster:
     @property
     def state(self) -> str:
         """connecting (never synced), live, or stale (the connection is lost, the data are old)."""
-        nodes = self._informers.get("nodes")
-        if nodes is None or not nodes.synced.is_set():
+        known = [informer for informer in self._informers.values() if informer.synced.is_set()]
+        if not known:
             return "connecting"
-        return "live" if nodes.state == "live" else "stale"
+        return "live" if any(informer.state == "live" for informer in known) else "stale"
+
+    def problem(self, kind: str) -> str:
+        """Why a kind cannot be followed, in the words of the API; empty while it can."""
+        informer = self._informers.get(kind)
+        if informer is None or informer.state == "live" or informer.error is None:
+            return ""
+        return str(informer.error)
 
     def state_changed(self) -> bool:
         """Whether `state` differs from the last time this was asked."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from engine.types import clock
 from engine.types.core import Event
 
-from ..render import cells
 from ..render.spans import Line, crop, crop_middle
 from ..render.text import inert
 from .cluster import Cluster, event_time
@@ -74,5 +73,3 @@ COLUMNS = (
         rank=5,
     ),
 )
-
-SEVERITY = {"Warning": cells.WARN, "Normal": cells.DONE}

@@ -6,7 +6,6 @@ lines keep their numbers, so that a view on them does not jump.
 
 from __future__ import annotations
 
-import re
 from array import array
 from itertools import accumulate
 
@@ -74,17 +73,6 @@ class LogBuffer:
         start = self._ends[index - 1] if index > 0 else 0
         end = self._ends[index] - 1 if index < len(self._ends) else len(self._text)
         return bytes(self._text[start : min(end, start + limit)])
-
-    def matching(self, pattern: re.Pattern[bytes], start: int = 0) -> list[int]:
-        """Indices of the lines from `start` on that match."""
-        found: list[int] = []
-        begin = self._ends[start - 1] if start > 0 else 0
-        for index in range(start, len(self)):
-            end = self._ends[index] if index < len(self._ends) else len(self._text)
-            if pattern.search(self._text, begin, end):
-                found.append(index)
-            begin = end
-        return found
 
     def clear(self) -> None:
         """Forget everything; numbering goes on."""

@@ -7,12 +7,13 @@ is renewed only now and then, so that rows do not dance.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from engine.types.meta import Object
 
-from ..render.spans import EMPTY, Line, centred, line
+from ..render.spans import EMPTY, Line, centred, line, width_of, wrapped
+from ..render.text import inert
 from . import filter as filters
 from .cluster import Cluster
 from .column import Column, Layout, gap_of, join, layout
@@ -21,8 +22,6 @@ from .place import Within
 
 CALM_SECONDS = 4.0
 """Time between two orders by a live number."""
-
-Predicate = Callable[[Object], bool]
 
 
 class _Reversed:
@@ -267,6 +266,12 @@ class View:
                 line((f"This cluster knows no {kind}", "text bold")),
                 line(("only a Podarium engine serves them", "dim")),
             ]
+        elif self.cluster.loading(kind) and self.cluster.problem(kind):
+            words = [
+                line(("✖", "bad")),
+                line((f"Cannot list {kind}", "text bold")),
+                *(((row, "dim"),) for row in wrapped(inert(self.cluster.problem(kind)), width - 8)),
+            ]
         elif self.cluster.loading(kind):
             words = [
                 line(("◌ ◌ ◌", "accent")),
@@ -275,7 +280,7 @@ class View:
             ]
         elif self.filter and self.total:
             words = [
-                line(("⧩", "warn")),
+                line(("▽", "warn")),
                 line((f"{self.total} hidden by ", "text bold"), (f"/{self.filter}", "warn bold")),
                 line(("esc", "key"), (" shows them again", "dim")),
             ]
@@ -289,8 +294,6 @@ class View:
             ]
         if self.cluster.state == "stale":
             words.append(line(("disconnected: this is what was known last", "warn")))
-        inner = max(sum(len(t) for t, _ in row) for row in words)
-        rows = [
-            ((" " * ((inner - sum(len(t) for t, _ in row)) // 2), "text"), *row) for row in words
-        ]
+        inner = max(width_of(row) for row in words)
+        rows = [((" " * ((inner - width_of(row)) // 2), "text"), *row) for row in words]
         return centred(rows, width, height)

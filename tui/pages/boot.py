@@ -11,15 +11,19 @@ from ..render.text import inert
 _SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
-def boot_page(boot: Boot, name: str, now: float, width: int, height: int) -> Page:
+def boot_page(
+    boot: Boot, name: str, now: float, width: int, height: int, problem: str = ""
+) -> Page:
     """What has been started, how long each step took, and what failed."""
-    size = min(64, width - 4)
+    size = min(76, width - 4)
     inner = size - 4
     rows: Block = [_row(step, now, inner) for step in boot.steps.values()]
     if not rows:
         spin = _SPIN[int(now * 10) % len(_SPIN)]
         words = "starting the engine" if boot.file is not None else "waiting for the API"
         rows = [((f"{spin} ", "accent"), (words, "text"))]
+        if boot.file is None:
+            rows += [((f"  {text}", "dim"),) for text in wrapped(inert(problem), inner - 2)]
     if boot.failed:
         rows.append(EMPTY)
         rows += [((text, "bad"),) for text in wrapped(inert(boot.failed), inner)]
@@ -44,7 +48,7 @@ def _row(step: object, now: float, width: int) -> Line:
         "started": (_SPIN[int(now * 10) % len(_SPIN)], "accent"),
     }[state]
     took = step.ms  # type: ignore[attr-defined]
-    right: list[Span] = [(milliseconds(took), "dim")] if took is not None else []
+    right: list[Span] = [(f"  {milliseconds(took)}", "dim")] if took is not None else []
     left: list[Span] = [(f"{glyph} ", role), (inert(step.step), "text")]  # type: ignore[attr-defined]
     detail = step.detail  # type: ignore[attr-defined]
     if detail and state != "failed":

@@ -22,7 +22,7 @@ _FONTS = (
 )
 _WORD = re.compile(r"\S+(?: \S+)*")
 # Signs whose glyph may come from another font: each is centred in its own cell.
-_SIGNS = set("●◐◌✖✔◉⏎↻▲▼◇◈○·×→←↑↓⊘⧩⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏⇧└┘┌┐…")
+_SIGNS = set("●◐◌✖✔◉⏎↻▲▼◇◈○·×→←↑↓⊘▽⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏⇧└┘┌┐…")
 
 Row = Sequence[Segment]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from .bars import STEPS
 from .braille import BLANK, area, nice_top
-from .spans import Block, Line, Span, boxed, cells, spread
+from .spans import Block, Line, Span, boxed
 
 AXIS = 7
 """Cells of the axis at the left."""
@@ -183,8 +183,3 @@ def mirrored(
         for label, row in zip(labels, block, strict=True)
     ]
     return boxed(body, width, title=head, height=height)
-
-
-def labelled(label: str, content: Line, width: int, note: Sequence[Span] = ()) -> Line:
-    """`label` in a column of nine cells, then something, then a note at the right."""
-    return spread(((label + " " * max(1, 9 - cells(label)), "dim"), *content), note, width)

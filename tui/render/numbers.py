@@ -29,11 +29,6 @@ def size(value: float) -> str:
     return f"{amount:.1f}{name}" if amount < 99.95 else f"{amount:.0f}{name}"
 
 
-def rate(value: float) -> str:
-    """Bytes a second."""
-    return f"{size(value)}/s"
-
-
 def percent(fraction: float) -> str:
     """A fraction as a percentage without decimals."""
     return f"{fraction * 100:.0f}%"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .spans import Block, Line, cells
+from .spans import Block
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,3 @@ class Page:
 
 Source = Callable[[int, int, str], Page]
 """Draws a page for a width, a height and the chosen target."""
-
-
-def hits_in(spans: Line, y: int, marks: dict[int, str]) -> list[Hit]:
-    """Hits for the spans of a line whose index is in `marks`."""
-    hits = []
-    x = 0
-    for index, (text, _) in enumerate(spans):
-        width = cells(text)
-        if index in marks:
-            hits.append(Hit(y, x, width, marks[index]))
-        x += width
-    return hits

@@ -209,6 +209,12 @@ def _tail(text: str, left: int) -> str:
     return " " * -left + text[index:]
 
 
+def on_bar(spans: Line, width: int) -> Line:
+    """A line on the ground of the bars, filled to `width`."""
+    out = tuple((text, f"{role} @bar") for text, role in spans)
+    return (*out, (" " * max(0, width - width_of(out)), "@bar"))
+
+
 def marked(spans: Line, found: re.Pattern[str]) -> Line:
     """A line with what matches on a coloured ground; a match ends where its span ends."""
     out: list[Span] = []

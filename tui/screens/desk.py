@@ -269,6 +269,15 @@ class ScreenDesk:
         part = names[(here + step) % len(names)]
         self._screen.replace(Place(place.view, place.kind, place.key, part))
 
+    def next_match(self, step: int) -> None:
+        text = self._screen.text
+        if not text.search:
+            self.flash("search first: /", "text")
+        elif not text.matches():
+            self.flash(f"nothing matches /{text.search}", "warn")
+        else:
+            text.next_match(step)
+
     def sort_by(self, letter: str) -> None:
         screen = self._screen
         for column in screen.view.listing.columns:

@@ -28,10 +28,11 @@ from ..model.place import OVERVIEW, Place, Within
 from ..model.view import View
 from ..pages.boot import boot_page
 from ..pages.strip import strip
-from ..widgets.bars import KeyBar, StatusBar
+from ..widgets.key_bar import KeyBar
 from ..widgets.log_view import LogView
 from ..widgets.prompt import Prompt
 from ..widgets.sheet import Sheet
+from ..widgets.status_bar import StatusBar
 from ..widgets.table import Table
 from ..widgets.text_view import TextView
 from .desk import ScreenDesk
@@ -141,9 +142,11 @@ class MainScreen(Screen[None]):
         """Show the start until the first nodes are known."""
         app = self.podarium
         self.sheet.show(
-            lambda w, h, t: boot_page(self.boot, self.cluster.name, app.stopwatch(), w, h)
+            lambda w, h, t: boot_page(
+                self.boot, self.cluster.name, app.stopwatch(), w, h, self.cluster.problem("nodes")
+            )
         )
-        while self.cluster.loading("nodes") or (
+        while self.cluster.state == "connecting" or (
             self.boot.file is not None and not self.cluster.objects("nodes")
         ):
             self.boot.read()

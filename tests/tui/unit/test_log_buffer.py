@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,13 +44,6 @@ def test_an_endless_line_keeps_its_end() -> None:
         buffer.append(b"0123456789")
     assert buffer.size <= 100
     assert buffer.line(0).endswith(b"0123456789")
-
-
-def test_searching() -> None:
-    buffer = LogBuffer()
-    buffer.append(b"one\ntwo\nthree one\nfour")
-    assert buffer.matching(re.compile(b"one")) == [0, 2]
-    assert buffer.matching(re.compile(b"o"), 2) == [2, 3]
 
 
 def test_clearing_keeps_counting() -> None:
