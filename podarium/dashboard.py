@@ -9,12 +9,14 @@ from pathlib import Path
 
 import click
 
+from engine.boot import read
 from engine.home import ClusterPaths
 from engine.launch import EngineOptions, running, spawn
+from engine.types.boot import BootStep
 from engine.types.registry import find
 from podarium import documents
 from podarium.failure import Failure
-from podarium.lifecycle import down, follow_boot, require_root
+from podarium.lifecycle import down, follow_boot, require_root, take_down
 
 PICTURE_TIMEOUT_S = 180.0
 
@@ -42,7 +44,12 @@ def dashboard(paths: ClusterPaths, options: EngineOptions) -> None:
     outcome = run_dashboard(
         Endpoint(unix=paths.api_socket), cluster=paths.name, boot=boot, t0=STARTED
     )
-    if outcome == "stop" or (was_down and running(paths) is None):
+    failed = _failed_step(paths) if boot else None
+    if failed is not None:
+        if was_down:
+            take_down(paths)
+        raise Failure(f"cluster {paths.name}: {failed.step}: {failed.detail}")
+    if outcome == "stop":
         down(paths)
     elif running(paths) is not None:
         option = "" if paths.name == "default" else f" --cluster {paths.name}"
@@ -50,6 +57,11 @@ def dashboard(paths: ClusterPaths, options: EngineOptions) -> None:
             f"cluster {paths.name} goes on; podarium{option} opens it again,"
             f" podarium down{option} stops it"
         )
+
+
+def _failed_step(paths: ClusterPaths) -> BootStep | None:
+    steps, _ = read(paths.boot_log)
+    return next((step for step in steps if step.state == "failed"), None)
 
 
 def _apply(paths: ClusterPaths, files: Sequence[Path]) -> None:

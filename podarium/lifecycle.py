@@ -47,7 +47,7 @@ def up(paths: ClusterPaths, options: EngineOptions) -> None:
     except Failure:
         engine.wait(BOOT_TIMEOUT_S)
         if was_down:
-            _take_down(paths)
+            take_down(paths)
         raise
     click.echo(f"kubectl: export KUBECONFIG={paths.kubeconfig}")
 
@@ -90,12 +90,13 @@ def down(paths: ClusterPaths, *, purge: bool = False) -> None:
         click.echo(f"cluster {paths.name}: there is none")
         return
     require_root()
-    _take_down(paths, purge=purge)
+    take_down(paths, purge=purge)
     kept = "" if purge else f"; its objects are kept in {paths.state} (--purge forgets them)"
     click.echo(f"cluster {paths.name} is down{kept}")
 
 
-def _take_down(paths: ClusterPaths, *, purge: bool = False) -> None:
+def take_down(paths: ClusterPaths, *, purge: bool = False) -> None:
+    """Remove what the cluster has on the machine; raise Failure naming what would not go."""
     from engine.teardown import teardown
 
     try:

@@ -182,7 +182,7 @@ class ScreenDesk:
 
     async def leave(self) -> None:
         app = self._screen.podarium
-        if not app.owns_engine:
+        if not app.owns_engine or self._screen.boot.failed:
             app.exit("detached")
             return
         answer = await self.ask(
