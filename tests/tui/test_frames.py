@@ -71,3 +71,28 @@ async def test_frame(view: str, size: str) -> None:
 async def test_the_body_has_four_fifths_of_a_small_screen() -> None:
     async with running(size=(80, 24)) as driver:
         assert driver.screen.query_one("#body").size.height >= 24 * 4 / 5
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_a_tiny_screen_breaks_nothing(view: str) -> None:
+    async with running(size=(24, 6)) as driver:
+        await steer(driver, VIEWS[view])
+        lines = driver.text().split("\n")
+    assert len(lines) == 6
+    assert max(map(len, lines)) <= 24
+
+
+@pytest.mark.parametrize("view", ["overview", "pods", "pod", "image", "logs"])
+async def test_resizing_draws_again(view: str) -> None:
+    async with running(size=(200, 60)) as driver:
+        await steer(driver, VIEWS[view])
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.settle()
+        small = driver.text()
+        await driver.pilot.resize_terminal(200, 60)
+        await driver.settle()
+        large = driver.text()
+    for text, size in ((small, "small"), (large, "large")):
+        golden = (FRAMES / f"{view}-{size}.txt").read_text(encoding="utf-8")
+        assert text.splitlines()[0].rstrip() == golden.splitlines()[0]
+        assert len(text.split("\n")) == len(golden.splitlines())

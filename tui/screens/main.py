@@ -8,6 +8,7 @@ the pages.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from ..application import PodariumApp
 
 FLASH_SECONDS = 4
+REST = 12.0
+"""How much longer than a painting of changes the time to the next one is: a twelfth of a core."""
 PREVIEW_FROM = 104
 STRIP_FROM = (170, 46)
 """Columns and rows from which a list has charts below it."""
@@ -97,6 +100,8 @@ class MainScreen(Screen[None]):
         self.desk = ScreenDesk(self)
         self.reading = Reading(self)
         self._flush_due = False
+        self._cost = 0.0
+        """Seconds that the last painting of changes took."""
         self._flash_left = 0
         self._booting = True
         self.arrived = asyncio.Event()
@@ -165,11 +170,16 @@ class MainScreen(Screen[None]):
     def _changed(self) -> None:
         if not self._flush_due:
             self._flush_due = True
-            self.set_timer(FLUSH_SECONDS, self._flush)
+            self.set_timer(max(FLUSH_SECONDS, self._cost * REST), self._flush)
 
     def _flush(self) -> None:
-        """Take the changes and paint what they touch."""
+        """Take the changes and paint what they touch; the longer that takes, the seldomer."""
+        start = time.perf_counter()
         self._flush_due = False
+        self._paint_changes()
+        self._cost = time.perf_counter() - start
+
+    def _paint_changes(self) -> None:
         changes = self.cluster.take()
         if self._booting:
             return
