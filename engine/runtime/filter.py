@@ -4,22 +4,41 @@ Call numbers with the same answer form ranges, and a balanced tree of comparison
 about eight steps a call, where the usual chain of equality tests needs hundreds. Pure.
 """
 
+from __future__ import annotations
+
 import errno
 import functools
 import struct
 
 from engine.linux.table import AUDIT_ARCH, MACHINE, numbers
-from engine.runtime import seccomp
-from engine.runtime.seccomp import Argument, LinuxSeccomp, Syscalls
+from engine.runtime import scmp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from engine.runtime.scmp import Argument, Profile, Syscalls
+
+    Answer = int | tuple[Syscalls, ...]
 
 # <linux/bpf_common.h>: load a word, and its bits, compare, jump, return.
-_LOAD, _AND, _JUMP, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x06
+_LOAD, _AND, _JUMP, _EQUAL, _GREATER, _AT_LEAST, _RETURN = 0x20, 0x54, 0x05, 0x15, 0x25, 0x35, 0x06
 
 # <linux/seccomp.h>: struct seccomp_data, and what a filter may return.
 _NR, _ARCH, _ARGUMENTS = 0, 4, 16
-_RET_ALLOW = 0x7FFF0000
 _RET_KILL_PROCESS = 0x80000000
 _RET_ERRNO = 0x00050000
+_RET_TRACE = 0x7FF00000
+_RETURNS = {
+    scmp.ALLOW: 0x7FFF0000,
+    scmp.LOG: 0x7FFC0000,
+    scmp.NOTIFY: 0x7FC00000,
+    scmp.TRAP: 0x00030000,
+    scmp.KILL: _RET_KILL_PROCESS,
+    # What libseccomp, whose names these are, has always made of the short one.
+    scmp.KILL_OLD: 0x00000000,
+    scmp.KILL_THREAD: 0x00000000,
+}
+# These carry a number: an errno, or what a tracer is told.
+_WITH_DATA = {scmp.ERRNO: _RET_ERRNO, scmp.TRACE: _RET_TRACE}
 _NO_SUCH_CALL = _RET_ERRNO | errno.ENOSYS
 
 # x86-64 knows a second set of calls by this bit, which a filter that forgets it lets through.
@@ -29,11 +48,9 @@ _X32 = 0x40000000
 _REACH = 255
 _WORD = 0xFFFFFFFF
 
-Answer = int | tuple[Syscalls, ...]
-
 
 @functools.lru_cache(maxsize=64)
-def compile(profile: LinuxSeccomp, machine: str = MACHINE) -> bytes:
+def compile(profile: Profile, machine: str = MACHINE) -> bytes:
     """The profile as an array of struct sock_filter, for seccomp(2).
 
     A program for another architecture is killed; a call newer than any we know is ENOSYS, so that a
@@ -55,7 +72,7 @@ def compile(profile: LinuxSeccomp, machine: str = MACHINE) -> bytes:
     return b"".join(head + _tree(ranges, default))
 
 
-def _answers(profile: LinuxSeccomp, table: dict[str, int]) -> dict[int, Answer]:
+def _answers(profile: Profile, table: dict[str, int]) -> dict[int, Answer]:
     """What each call gets: an action, or the rules to try one after the other."""
     answers: dict[int, Answer] = {}
     for rule in profile.syscalls:
@@ -115,21 +132,49 @@ def _condition(argument: Argument, then: int) -> list[bytes]:
 
     BPF sees 32 bits at a time: the high word is tested first.
     """
+    if argument.op in _ORDERED:
+        return _ordered(argument, then)
     mask, value = _WORD << 32 | _WORD, argument.value
-    if argument.op == seccomp.MASKED_EQ:
+    if argument.op == scmp.MASKED_EQ:
         mask, value = argument.value, argument.value_two
-    elif argument.op not in (seccomp.EQ, seccomp.NE):
+    elif argument.op not in (scmp.EQ, scmp.NE):
         raise ValueError(f"seccomp: operator {argument.op!r} is not supported")
     low = _ARGUMENTS + 8 * argument.index
     low_word = _masked(low, mask & _WORD)
-    last = (then, 0) if argument.op == seccomp.NE else (0, then)
+    last = (then, 0) if argument.op == scmp.NE else (0, then)
     low_test = [*low_word, _instruction(_EQUAL, value & _WORD, *last)]
     if not mask >> 32 and not value >> 32:
         return low_test
     # Unequal high words settle it: over the low word's test, and for NE no further.
-    skip = len(low_test) + (0 if argument.op == seccomp.NE else then)
+    skip = len(low_test) + (0 if argument.op == scmp.NE else then)
     high_word = _masked(low + 4, mask >> 32)
     return [*high_word, _instruction(_EQUAL, value >> 32, 0, skip), *low_test]
+
+
+# Which test of the low word decides when the high words are equal, and whether it must fail.
+_ORDERED = {
+    scmp.GT: (_GREATER, False),
+    scmp.GE: (_AT_LEAST, False),
+    scmp.LT: (_AT_LEAST, True),
+    scmp.LE: (_GREATER, True),
+}
+
+
+def _ordered(argument: Argument, then: int) -> list[bytes]:
+    """Unsigned, as the kernel hands arguments over."""
+    low = _ARGUMENTS + 8 * argument.index
+    high_value, low_value = argument.value >> 32, argument.value & _WORD
+    test, negated = _ORDERED[argument.op]
+    # After these three: the low word's two instructions, then `then`.
+    met, missed = 2, 2 + then
+    above, below = (missed, met) if negated else (met, missed)
+    return [
+        _instruction(_LOAD, low + 4),
+        _instruction(_GREATER, high_value, above + 1, 0),
+        _instruction(_EQUAL, high_value, 0, below),
+        _instruction(_LOAD, low),
+        _instruction(test, low_value, *((then, 0) if negated else (0, then))),
+    ]
 
 
 def _masked(offset: int, mask: int) -> list[bytes]:
@@ -138,12 +183,10 @@ def _masked(offset: int, mask: int) -> list[bytes]:
 
 
 def _return(action: str, errno_ret: int | None) -> int:
-    if action == seccomp.ALLOW:
-        return _RET_ALLOW
-    if action == seccomp.ERRNO:
-        return _RET_ERRNO | (errno.EPERM if errno_ret is None else errno_ret)
-    if action == seccomp.KILL:
-        return _RET_KILL_PROCESS
+    if action in _WITH_DATA:
+        return _WITH_DATA[action] | (errno.EPERM if errno_ret is None else errno_ret)
+    if action in _RETURNS:
+        return _RETURNS[action]
     raise ValueError(f"seccomp: action {action!r} is not supported")
 
 

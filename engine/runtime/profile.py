@@ -10,16 +10,8 @@ import functools
 import socket
 
 from engine.linux.flags import CLONE
-from engine.runtime.seccomp import (
-    ALLOW,
-    EQ,
-    ERRNO,
-    MASKED_EQ,
-    NE,
-    Argument,
-    LinuxSeccomp,
-    Syscalls,
-)
+from engine.runtime.scmp import ALLOW, EQ, ERRNO, MASKED_EQ, NE
+from engine.runtime.seccomp import Argument, LinuxSeccomp, Syscalls
 
 _ALLOWED = {
     "files": """

@@ -2,14 +2,6 @@
 
 import msgspec
 
-ALLOW = "SCMP_ACT_ALLOW"
-ERRNO = "SCMP_ACT_ERRNO"
-KILL = "SCMP_ACT_KILL_PROCESS"
-
-EQ = "SCMP_CMP_EQ"
-NE = "SCMP_CMP_NE"
-MASKED_EQ = "SCMP_CMP_MASKED_EQ"
-
 
 class Argument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A condition on an argument, read as 64 bits. For MASKED_EQ `value` is the mask."""
