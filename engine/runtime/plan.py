@@ -18,7 +18,7 @@ from engine.linux.table import MACHINE
 from engine.runtime import capabilities, filter
 from engine.runtime.cgroup.api import Hierarchy, Resources
 from engine.runtime.features import overlay_append
-from engine.runtime.ops import cgroups, mounts, process, rootfs
+from engine.runtime.ops import cgroups, mounts, process, rootfs, stdio
 from engine.runtime.ops.base import Op
 from engine.runtime.spec import Mount, Spec
 
@@ -79,6 +79,7 @@ class Target:
     upper, work     overlay's read-write layer and its scratch folder, both empty
     hosts, hostname, resolv_conf    shown read-write in /etc, when given
     cgroup      relative to every hierarchy's root
+    stdin       whether it has an input, for attach; else it reads /dev/null, or its terminal
     append_layers   whether layers are named one by one; by default as this kernel can
     """
 
@@ -93,6 +94,7 @@ class Target:
     hosts: Path | None = None
     hostname: Path | None = None
     resolv_conf: Path | None = None
+    stdin: bool = False
     append_layers: bool = field(default_factory=overlay_append)
     machine: str = MACHINE
 
@@ -172,7 +174,7 @@ def compile(spec: Spec, target: Target) -> Plan:
             cgroups.JoinCgroup(joins, born[0] if born else b""),
             *_namespaces(kinds, target),
             *_rootfs(spec, target),
-            *_confine(spec, target.machine),
+            *_confine(spec, target.machine, target.stdin),
         ),
     )
 
@@ -303,7 +305,7 @@ def _options(mount: Mount) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
     return int(attributes), tuple(data)
 
 
-def _confine(spec: Spec, machine: str) -> Iterator[Op]:
+def _confine(spec: Spec, machine: str, stdin: bool) -> Iterator[Op]:
     asked = spec.process
     if not asked.args or not asked.args[0]:
         raise PlanError("process.args: names no command")
@@ -313,7 +315,7 @@ def _confine(spec: Spec, machine: str) -> Iterator[Op]:
     if not posixpath.isabs(asked.cwd):
         raise PlanError(f"process.cwd {asked.cwd!r}: must be an absolute path")
     user = asked.user
-    yield rootfs.Stdio(user.uid)
+    yield stdio.Terminal(user.uid) if asked.terminal else stdio.Stdio(user.uid, stdin)
     yield rootfs.Workdir(os.fsencode(posixpath.normpath(asked.cwd)))
     if asked.rlimits:
         yield process.Rlimits(tuple((r.type, r.soft, r.hard) for r in asked.rlimits))

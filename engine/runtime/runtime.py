@@ -11,16 +11,18 @@ import hashlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from engine.home import NodePaths
 from engine.linux.pidfd import pidfd_open
 from engine.runtime import keepers, wire
+from engine.runtime import session as sessions
 from engine.runtime.connection import Connection
 from engine.runtime.errors import KeeperLost, KeeperNotStarted, RuntimeFailure, StartError
 from engine.runtime.keepers import clean_dead_keeper
 from engine.runtime.output import Output
+from engine.runtime.session import Session
 from engine.runtime.state import (
     ContainerConfig,
     ContainerState,
@@ -39,9 +41,13 @@ __all__ = [
     "RuntimeFailure",
     "SandboxConfig",
     "SandboxState",
+    "Session",
     "StartError",
     "clean_dead_keeper",
 ]
+
+HANG_UP_S = 1.0
+"""What an exec whose client has gone has to end by itself."""
 
 
 class Runtime:
@@ -175,7 +181,13 @@ class Runtime:
                 try:
                     async with asyncio.timeout(timeout_s):
                         await self._connection.ask(
-                            "exec", id, id, words, fds=(output.writer,), number=number
+                            "exec",
+                            id,
+                            id,
+                            words,
+                            ("stdout", "stderr"),
+                            fds=(output.writer, output.writer),
+                            number=number,
                         )
                         output.begin()
                         code = await asyncio.shield(ended)
@@ -191,6 +203,54 @@ class Runtime:
                 elif not ended.cancelled():
                     # Told to whoever awaited the start, if that is where the keeper was lost.
                     ended.exception()
+
+    async def session(
+        self, id: str, argv: Sequence[str], *, terminal: bool = False, stdin: bool = False
+    ) -> Session:
+        """Run a command in a container as exec() does, and talk with it. Raise StartError."""
+        number = self._connection.number()
+        ended: asyncio.Future[int] = self._loop.create_future()
+        self._execs[number] = ended
+        ended.add_done_callback(lambda _: self._execs.pop(number, None))
+
+        async def begin(ends: Mapping[str, int]) -> None:
+            words = tuple(os.fsencode(word) for word in argv)
+            fds = tuple(ends.values())
+            await self._connection.ask("exec", id, id, words, tuple(ends), fds=fds, number=number)
+
+        def hang_up() -> None:
+            if not ended.done():
+                self._connection.tell("exec-signal", number, int(signal.SIGHUP))
+                self._loop.call_later(HANG_UP_S, self._connection.tell, "exec-kill", number)
+
+        try:
+            ends = await (
+                sessions.on_terminal(begin) if terminal else sessions.on_pipes(begin, stdin)
+            )
+        except BaseException:
+            ended.cancel()
+            self._connection.tell("exec-kill", number)
+            raise
+        return Session(ends, ended=ended, on_close=hang_up)
+
+    async def attach_to(self, id: str, *, stdin: bool = False, once: bool = False) -> Session:
+        """Join the container's first process: what it says from now on, and with `stdin` its input,
+        which ends for good when we end it if that was to happen `once`.
+
+        Raise OSError(ESRCH) when it does not run, OSError(ENXIO) when it has no input.
+        """
+
+        async def begin(ends: Mapping[str, int]) -> tuple[bool, list[int]]:
+            fds = tuple(ends.values())
+            return await self._connection.exchange("attach", id, id, tuple(ends), fds=fds)
+
+        ends = await sessions.on_copies(begin, stdin)
+
+        def end_input() -> None:
+            if stdin and once:
+                self._connection.tell("end-input", id)
+
+        return Session(ends, on_input_end=end_input, on_close=end_input)
 
     async def remove(self, id: str) -> None:
         """Forget a container that has ended, and remove its cgroup; fine when there is none."""

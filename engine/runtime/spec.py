@@ -53,6 +53,7 @@ class Process(OCI, frozen=True):
     capabilities: Capabilities = Capabilities()
     rlimits: tuple[Rlimit, ...] = ()
     no_new_privileges: bool = False
+    terminal: bool = False
     oom_score_adj: int | None = None
 
 

@@ -11,6 +11,7 @@ user. What does not fit a datagram travels in a memfd.
 from __future__ import annotations
 
 import array
+import errno
 import marshal
 import os
 import socket
@@ -24,7 +25,7 @@ _DATAGRAM = 32 * 1024
 _MAX_FDS = 8
 _INLINE, _IN_MEMFD = b"i", b"m"
 
-VERSION = 1
+VERSION = 2
 """Changes with the meaning of any message: an engine speaks only to a keeper of its own version."""
 
 
@@ -72,3 +73,12 @@ def receive(sock: socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
     with open(memfd, "rb", buffering=0) as file:
         file.seek(0)
         return marshal.loads(file.readall()), fds
+
+
+def receive_fd(sock: socket.socket) -> int:
+    """The one descriptor that was sent, with a byte, over a stream socket. Raise OSError."""
+    room = socket.CMSG_LEN(array.array("i").itemsize)
+    _, rights, _, _ = sock.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC)
+    for _, _, passed in rights:
+        return array.array("i", passed)[0]
+    raise OSError(errno.EPIPE, "no terminal was sent")

@@ -7,8 +7,8 @@ import socket
 from collections import deque
 
 from engine.runtime import wire
-from engine.runtime.keeper.container import Process
 from engine.runtime.keeper.loop import Loop
+from engine.runtime.keeper.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,8 +9,13 @@ what cannot be written is dropped, whole lines at a time, and counted.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from engine.runtime.keeper.taps import Tap
 
 _LINE = 16 * 1024
 _READ = 64 * 1024
@@ -69,13 +74,27 @@ class Log:
 
 
 class Stream:
-    """One output of a container: the reading end of its pipe, and a line not yet ended."""
+    """One output of a container: the reading end of its pipe or terminal, a line not yet ended, and
+    who is attached."""
 
     def __init__(self, fd: int, name: bytes, log: Log) -> None:
         self.fd = fd
         self._head = b" " + name
         self._log = log
         self._rest = b""
+        self._taps: set[Tap] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether a reader has to be waited for."""
+        return any(tap.full for tap in self._taps)
+
+    def add(self, tap: Tap) -> None:
+        """Give it everything that comes from now on."""
+        self._taps.add(tap)
+
+    def discard(self, tap: Tap) -> None:
+        self._taps.discard(tap)
 
     def pump(self) -> int:
         """Move what is there into the log. Returns how many bytes: 0 at the stream's end, -1 when
@@ -84,6 +103,12 @@ class Stream:
             data = os.read(self.fd, _READ)
         except BlockingIOError:
             return -1
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            data = b""  # a terminal that nobody inside holds open any more
+        for tap in list(self._taps):
+            tap.write(data)
         if data:
             *ended, self._rest = (self._rest + data).split(b"\n")
             self._write(ended)
@@ -92,7 +117,9 @@ class Stream:
         return len(data)
 
     def end(self) -> None:
-        """Log the line that will not be ended any more, as the piece it is."""
+        """Log the line that will not be ended any more, as the piece it is; let readers go."""
+        for tap in list(self._taps):
+            tap.end()
         if self._rest:
             rest, self._rest = self._rest, b""
             self._log.write([self._prefix(b" P ") + rest + b"\n"])

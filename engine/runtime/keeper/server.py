@@ -16,9 +16,11 @@ import struct
 from engine.linux import netlink
 from engine.runtime import wire
 from engine.runtime.keeper.client import Client, Request
-from engine.runtime.keeper.container import Container, StartFailure
+from engine.runtime.keeper.container import Container
 from engine.runtime.keeper.loop import Loop
+from engine.runtime.keeper.process import StartFailure
 from engine.runtime.keeper.sandbox import Sandbox, own_namespaces
+from engine.runtime.ops.base import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,7 +157,13 @@ class Keeper:
             # Removing the sandbox, or the node, removes it too.
             return
 
-    def exec(self, request: Request, id: str, argv: tuple[bytes, ...]) -> object:
+    def exec(
+        self, request: Request, id: str, argv: tuple[bytes, ...], ends: tuple[str, ...]
+    ) -> object:
+        """`ends` names the descriptors that were passed: stdin, stdout, stderr, or console."""
+        context = Context(self._hierarchy)
+        for name, fd in zip(ends, request.fds, strict=True):
+            setattr(context, name, fd)
         execs, number = request.client.execs, request.number
 
         def started(outcome: object) -> None:
@@ -170,14 +178,30 @@ class Keeper:
             request.client.send(0, "exec-exit", number, code, signum)
 
         execs[number] = self._container(id).exec(
-            argv, request.fds[0], self._pid_namespace, self._open_files, started, exited
+            argv, context, self._pid_namespace, self._open_files, started, exited
         )
         return _LATER
+
+    def exec_signal(self, request: Request, number: int, signum: int) -> None:
+        process = request.client.execs.get(number)
+        if process is not None:
+            process.signal_session(signum)
 
     def exec_kill(self, request: Request, number: int) -> None:
         process = request.client.execs.get(number)
         if process is not None:
             process.kill_session()
+
+    def attach(self, request: Request, id: str, outputs: tuple[str, ...]) -> object:
+        """`outputs` names the pipes that were passed; the answer is whether it has a terminal, with
+        the descriptor to write to if it has any."""
+        passed = dict(zip(outputs, request.fds, strict=True))
+        terminal, writer = self._container(id).attach(passed)
+        request.reply(terminal, fds=(writer,) if writer >= 0 else ())
+        return _LATER
+
+    def end_input(self, request: Request, id: str) -> None:
+        self._container(id).end_input()
 
     def signal(self, request: Request, id: str, signum: int) -> None:
         self._container(id).signal(signum)
@@ -235,7 +259,10 @@ _VERBS: dict[str, Callable[..., Any]] = {
     "remove-sandbox": Keeper.remove_sandbox,
     "start": Keeper.start,
     "exec": Keeper.exec,
+    "exec-signal": Keeper.exec_signal,
     "exec-kill": Keeper.exec_kill,
+    "attach": Keeper.attach,
+    "end-input": Keeper.end_input,
     "signal": Keeper.signal,
     "kill": Keeper.kill,
     "remove": Keeper.remove,

@@ -26,12 +26,14 @@ class Context:
     """
 
     __slots__ = (
+        "console",
         "hierarchy",
         "namespaces",
         "pidfd",
         "report",
         "root",
         "stderr",
+        "stdin",
         "stdout",
         "warnings",
     )
@@ -39,7 +41,8 @@ class Context:
     def __init__(self, hierarchy: Hierarchy) -> None:
         self.hierarchy = hierarchy
         self.namespaces: dict[str, int] = {}
-        self.pidfd = self.root = self.report = self.stdout = self.stderr = -1
+        self.pidfd = self.root = self.report = -1
+        self.stdin = self.stdout = self.stderr = self.console = -1
         self.warnings: list[str] = []
 
 

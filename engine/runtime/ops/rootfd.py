@@ -25,18 +25,20 @@ from engine.linux.mount import (
 from engine.linux.path import openat2
 
 _IN_ROOT = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS
+NO_LINKS = _IN_ROOT | RESOLVE.NO_SYMLINKS
+"""How openat2(2) resolves below a root, without following any link."""
 _NULL = os.makedev(1, 3)
 
 
 def find(root: int, path: bytes, *, symlinks: bool = True) -> int:
     """An O_PATH descriptor of what is at `path`; without `symlinks` one on the way is ELOOP."""
-    resolve = _IN_ROOT if symlinks else _IN_ROOT | RESOLVE.NO_SYMLINKS
+    resolve = _IN_ROOT if symlinks else NO_LINKS
     return openat2(root, path, os.O_PATH, resolve=resolve)
 
 
 def directory(root: int, path: bytes, *, symlinks: bool = True) -> int:
     """The same for a directory, made (0755, with its parents) where missing."""
-    resolve = _IN_ROOT if symlinks else _IN_ROOT | RESOLVE.NO_SYMLINKS
+    resolve = _IN_ROOT if symlinks else NO_LINKS
     flags = os.O_PATH | os.O_DIRECTORY
     try:
         return openat2(root, path, flags, resolve=resolve)
@@ -83,7 +85,7 @@ READ = os.O_RDONLY | os.O_NONBLOCK
 
 def null(root: int, flags: int = os.O_PATH) -> int:
     """The container's /dev/null, opened once and then proven to be the device (CVE-2025-31133)."""
-    fd = openat2(root, b"/dev/null", flags, resolve=_IN_ROOT | RESOLVE.NO_SYMLINKS)
+    fd = openat2(root, b"/dev/null", flags, resolve=NO_LINKS)
     found = os.fstat(fd)
     if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _NULL:
         os.close(fd)

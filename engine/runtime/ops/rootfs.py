@@ -191,28 +191,3 @@ class Workdir(Op):
 
     def shell(self) -> str:
         return f"mkdir -p {quoted(self.path)} && cd {quoted(self.path)}"
-
-
-class Stdio(Op):
-    """Standard input is the container's own /dev/null, not the machine's, whose mode a container's
-    root could otherwise change; the two outputs are pipes, which `uid` may reopen."""
-
-    NAME = "stdio"
-    PHASE = "confine"
-    uid: int
-
-    def apply(self, context: Context) -> None:
-        root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        null = rootfd.null(root, rootfd.READ)
-        for fd, number in ((null, 0), (context.stdout, 1), (context.stderr, 2)):
-            os.dup2(fd, number)
-        if self.uid:
-            for number in (1, 2):
-                os.fchown(number, self.uid, -1)
-        os.close(root)
-
-    def describe(self) -> str:
-        return "read from /dev/null, write to the log"
-
-    def shell(self) -> str:
-        return "exec < /dev/null > >(log stdout) 2> >(log stderr)"

@@ -33,7 +33,7 @@ from engine.runtime.runtime import (
 )
 from engine.runtime.spec import Mount, Spec, default_spec
 
-TOOLS = ("sh", "cat", "sleep", "ls", "id", "head", "mkdir", "touch", "readlink", "kill")
+TOOLS = ("sh", "cat", "sleep", "ls", "id", "head", "mkdir", "touch", "readlink", "kill", "stty")
 PYTHON = os.path.realpath(sys.executable)
 
 

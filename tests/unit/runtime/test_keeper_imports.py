@@ -20,6 +20,7 @@ OURS = {
     "engine.linux.process",
     "engine.linux.seccomp",
     "engine.linux.table",
+    "engine.linux.terminal",
     "engine.runtime",
     "engine.runtime.cgroup",
     "engine.runtime.cgroup.api",
@@ -36,8 +37,11 @@ OURS = {
     "engine.runtime.keeper.container",
     "engine.runtime.keeper.logs",
     "engine.runtime.keeper.loop",
+    "engine.runtime.keeper.process",
     "engine.runtime.keeper.sandbox",
     "engine.runtime.keeper.server",
+    "engine.runtime.keeper.streams",
+    "engine.runtime.keeper.taps",
     "engine.runtime.ops",
     "engine.runtime.ops.base",
     "engine.runtime.ops.cgroups",
@@ -46,6 +50,7 @@ OURS = {
     "engine.runtime.ops.process",
     "engine.runtime.ops.rootfd",
     "engine.runtime.ops.rootfs",
+    "engine.runtime.ops.stdio",
     "engine.runtime.wire",
 }
 # Threads would make cloning unsafe; the others cost every fork more than all of ours.

@@ -1,0 +1,141 @@
+"""What goes in and out of a container: its log, its input, and those attached to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from engine.runtime import wire
+from engine.runtime.keeper.logs import Log, Stream
+from engine.runtime.keeper.taps import Tap
+from engine.runtime.ops.base import Context, Op
+from engine.runtime.ops.stdio import Stdio, Terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from engine.runtime.keeper.loop import Loop
+
+
+class Streams:
+    """The keeper's ends. `input` writes to the container, and is -1 when it has none."""
+
+    def __init__(self, ops: list[Op], log: Log, loop: Loop) -> None:
+        """`ops`, the container's own, tell what it wants."""
+        self.input = -1
+        self.terminal = any(isinstance(op, Terminal) for op in ops)
+        self._stdin = any(isinstance(op, Stdio) and op.stdin for op in ops)
+        self._log = log
+        self._loop = loop
+        self._sources: dict[str, _Source] = {}
+        self._theirs: list[int] = []
+        self._console: socket.socket | None = None
+
+    def open(self, context: Context) -> None:
+        """Make both ends, and leave the child's in `context`."""
+        if self.terminal:
+            self._console, other = socket.socketpair()
+            context.console = other.detach()
+            self._theirs.append(context.console)
+            return
+        out, context.stdout = os.pipe2(os.O_CLOEXEC)
+        err, context.stderr = os.pipe2(os.O_CLOEXEC)
+        self._theirs += [context.stdout, context.stderr]
+        self._add("stdout", out)
+        self._add("stderr", err)
+        if self._stdin:
+            context.stdin, self.input = os.pipe2(os.O_CLOEXEC)
+            self._theirs.append(context.stdin)
+
+    def let_go(self) -> None:
+        """Of the child's ends, once it has them."""
+        while self._theirs:
+            os.close(self._theirs.pop())
+
+    def begin(self) -> None:
+        """The program runs: the terminal that it opened has been sent."""
+        if self._console is not None:
+            self.input = wire.receive_fd(self._console)
+            self._console.close()
+            self._console = None
+            self._add("stdout", os.dup(self.input))
+
+    def _add(self, name: str, fd: int) -> None:
+        os.set_blocking(fd, False)
+        self._sources[name] = _Source(Stream(fd, name.encode(), self._log), self._loop)
+
+    def attach(self, name: str, fd: int) -> None:
+        """Copy "stdout" or "stderr", from now on, into the pipe `fd`, which becomes ours."""
+        source = self._sources.get(name)
+        if source is None or source.closed:
+            os.close(fd)
+        else:
+            source.attach(fd)
+
+    def end_input(self) -> None:
+        """The container reads the end of its input; a terminal has none."""
+        if self.input >= 0 and not self.terminal:
+            os.close(self.input)
+            self.input = -1
+
+    def drain(self) -> None:
+        """Log what the pipes still hold, when nobody writes to them any more."""
+        for source in self._sources.values():
+            source.drain()
+
+    def close(self) -> None:
+        self.let_go()
+        for source in self._sources.values():
+            source.close()
+        if self._console is not None:
+            self._console.close()
+        if self.input >= 0:
+            os.close(self.input)
+            self.input = -1
+        self._log.close()
+
+
+class _Source:
+    """One output, which is read as long as everybody attached to it keeps up."""
+
+    def __init__(self, stream: Stream, loop: Loop) -> None:
+        self.closed = False
+        self._stream = stream
+        self._loop = loop
+        self._reading = False
+        self._go_on()
+
+    def attach(self, fd: int) -> None:
+        self._stream.add(Tap(fd, self._loop, self._room))
+
+    def drain(self) -> None:
+        while not self.closed and self._stream.pump() > 0:
+            pass
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._stream.end()
+            self._pause()
+            os.close(self._stream.fd)
+
+    def _pump(self) -> None:
+        if self._stream.pump() == 0:
+            self.close()
+        elif self._stream.full:
+            self._pause()
+
+    def _room(self, tap: Tap) -> None:
+        if tap.gone:
+            self._stream.discard(tap)
+        if not self._stream.full:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._reading and not self.closed:
+            self._reading = True
+            self._loop.add(self._stream.fd, self._pump)
+
+    def _pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove(self._stream.fd)
