@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from tests.bench import api, boot, pods, scheduling
+from tests.bench import api, boot, pods, scheduling, start
 from tests.bench.table import Row, show
 
 BENCHMARKS = {
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "pods": pods.measure,
     "scheduling": scheduling.measure,
     "api": api.measure,
+    "start": start.measure,
 }
 
 
