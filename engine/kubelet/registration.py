@@ -29,6 +29,7 @@ from engine.types.nodes import (
     NodeStatus,
     NodeSystemInfo,
 )
+from engine.types.nodestatus import node_ready
 from engine.types.status import AlreadyExists, NotFound, StatusError
 
 LEASE_NAMESPACE = "kube-node-lease"
@@ -220,11 +221,17 @@ class Registration:
                 log.warning("status of node %s: %s", self._config.name, error)
 
     async def beat(self) -> None:
-        """Renew the lease every ten seconds, until cancelled."""
+        """Renew the lease every ten seconds, until cancelled.
+
+        A node that others called Unknown while it was silent says at once what it is.
+        """
         while True:
             await asyncio.sleep(RENEW_S)
             try:
-                await self._renew(await self._client.get(Node, self._config.name))
+                node = await self._client.get(Node, self._config.name)
+                await self._renew(node)
+                if node_ready(node) != self._runtime:
+                    self.wake()
             except NotFound:
                 await self.register()
             except (Unreachable, StatusError) as error:

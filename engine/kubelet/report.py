@@ -22,16 +22,29 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """`pod` is the newest that the API showed us."""
+    """`pod` is the newest that the API showed us.
+
+    What differs from that is sent, so that a condition which another wrote while the node was silent
+    is put right. A watch may show a pod as it was before our last patch: its revision tells.
+    """
 
     def __init__(self, client: Client, facts: Facts, pod: Pod) -> None:
         self.pod = pod
+        self._revision = _revision(pod)
         self._client = client
         self._facts = facts
         self._sent = codec.to_dict(pod.status)
         self._conditions = pod.status.conditions
         self._dirty = asyncio.Event()
         self._turn = asyncio.Lock()
+
+    def saw(self, pod: Pod) -> None:
+        """The API shows the pod like this now, or did a moment ago."""
+        self.pod = pod
+        if _revision(pod) > self._revision:
+            self._sent = codec.to_dict(pod.status)
+            self._conditions = pod.status.conditions
+            self._dirty.set()
 
     def wake(self) -> None:
         """Something may have changed."""
@@ -62,8 +75,16 @@ class Reporter:
             # status.
             body = {"metadata": {"uid": meta.uid}, "status": patch}
             try:
-                await self._client.patch(Pod, meta.name, meta.namespace, body, subresource="status")
+                answer = await self._client.patch(
+                    Pod, meta.name, meta.namespace, body, subresource="status"
+                )
             except (NotFound, Conflict) as error:
                 log.debug("status of pod %s: %s", meta.name, error)
                 return
+            self._revision = _revision(answer)
             self._sent, self._conditions = wanted, status.conditions
+
+
+def _revision(pod: Pod) -> int:
+    """Revisions are numbers that grow (KEP-5504); a pod that was never stored has none."""
+    return int(pod.metadata.resource_version or 0)

@@ -79,7 +79,8 @@ class PodWorker:
             old, new = self.pod.metadata, pod.metadata
             if (old.labels, old.annotations) != (new.labels, new.annotations):
                 self._stale = True  # the downward API may show them
-            self.pod = self._reporter.pod = pod
+            self.pod = pod
+            self._reporter.saw(pod)
         self._woken.set()
 
     def sources_changed(self) -> None:

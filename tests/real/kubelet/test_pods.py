@@ -8,6 +8,7 @@ import pytest
 
 from engine.kubelet import decision, kubelet
 from engine.kubelet.backoff import Backoff
+from engine.types import codec
 from engine.types.images import Image
 from engine.types.pods import Pod
 from tests.real.kubelet.conftest import IMAGE, NOTHING, Cluster
@@ -366,3 +367,23 @@ async def test_another_image_restarts_a_container(cluster: Cluster) -> None:
     assert main(pod).image == "other:1"
     assert "Killing" in await cluster.events("web")
     await cluster.delete("web", grace=0)
+
+
+def _ready(pod: Pod) -> bool:
+    return condition(pod, "Ready") == "True"
+
+
+async def test_what_others_wrote_while_the_node_was_silent_is_put_right(cluster: Cluster) -> None:
+    await cluster.run("steady", {"command": ["sleep", "600"]})
+    pod = await cluster.until("steady", _ready)
+    lost = [
+        {**codec.to_dict(c), "status": "False"} if c.type == "Ready" else codec.to_dict(c)
+        for c in pod.status.conditions
+    ]
+    patch = {"status": {"conditions": lost}}
+    written = await cluster.client.patch(Pod, "steady", "default", patch, subresource="status")
+    assert not _ready(written)
+    revision = int(written.metadata.resource_version)
+    await cluster.until(
+        "steady", lambda p: _ready(p) and int(p.metadata.resource_version) > revision
+    )
