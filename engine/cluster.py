@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 import platform
+import resource
 import shutil
 import signal
 import sys
@@ -57,8 +58,9 @@ async def serve(paths: ClusterPaths, options: EngineOptions, started: float) -> 
             await starting
             await waiting
     finally:
-        starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
+        for task in (starting, waiting):
+            task.cancel()
+        await asyncio.gather(starting, waiting, return_exceptions=True)
         await cluster.stop()
         boot.close()
 
@@ -92,6 +94,7 @@ class Cluster:
             runtimes = together.create_task(self._start_nodes(config))
             client = together.create_task(self._open_api(config))
         del image
+        _allow_many_files()
         await self._join_nodes(config, runtimes.result(), client.result())
         await self._apply(client.result(), options.apply)
         with self._boot.step(READY):
@@ -286,6 +289,13 @@ class Cluster:
             for manifest in manifests:
                 await apply(client, manifest)
             note.detail = ", ".join(f"{m.resource.singular}/{m.name}" for m in manifests)
+
+
+def _allow_many_files() -> None:
+    """Sampling keeps up to eight descriptors a container. After the keepers have started: what
+    they hand on to containers is the limit that the user's shell gave us."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -131,11 +131,6 @@ class ClusterPaths:
         return self.state / "engine.log"
 
     @property
-    def sysctls(self) -> Path:
-        """Host settings as they were before this cluster changed them."""
-        return self.state / "sysctls.json"
-
-    @property
     def run(self) -> Path:
         """What exists only while the cluster is up: sockets, pid files, the boot log."""
         return self.home / "run" / self.name

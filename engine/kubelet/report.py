@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 class Reporter:
     """`pod` is the newest that the API showed us.
 
-    What differs from that is sent, so that a condition which another wrote while the node was silent
-    is put right. A watch may show a pod as it was before our last patch: its revision tells.
+    What differs from that is sent, so that a condition which another wrote while the node was
+    silent is put right. A watch may show a pod as it was before our last patch: its revision tells.
     """
 
     def __init__(self, client: Client, facts: Facts, pod: Pod) -> None:
