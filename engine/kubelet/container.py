@@ -64,7 +64,7 @@ def container_spec(
     identity = identify(
         image.user, around.accounts, pod.spec.security_context, container.security_context
     )
-    variables = _variables(image, around, identity.home)
+    variables = _variables(container, image, around, identity.home)
     names = _capabilities(context)
     spec = default_spec(
         command_line(container, image, around.environment),
@@ -76,6 +76,7 @@ def container_spec(
     process = msgspec.structs.replace(
         spec.process,
         capabilities=Capabilities(bounding=names, effective=held, permitted=held),
+        terminal=container.tty,
         no_new_privileges=context.allow_privilege_escalation is not True,
         oom_score_adj=qos.oom_score_adj(pod, container, around.node_memory),
     )
@@ -105,8 +106,12 @@ def command_line(
     return (*command, *args)
 
 
-def _variables(image: ImageConfig, around: Surroundings, home: str) -> dict[str, str]:
+def _variables(
+    container: Container, image: ImageConfig, around: Surroundings, home: str
+) -> dict[str, str]:
     variables = {"PATH": DEFAULT_PATH, "HOSTNAME": around.hostname, "HOME": home}
+    if container.tty:
+        variables["TERM"] = "xterm"
     for entry in image.env:
         name, _, value = entry.partition("=")
         variables[name] = value

@@ -1,23 +1,27 @@
-"""All local nodes of a cluster, as the API asks them: logs, anatomy, statistics.
+"""All local nodes of a cluster, as the API asks them: logs, sessions, anatomy, statistics.
 
 Satisfies the API's NodeGateway without knowing it. Its `run` does what belongs to the nodes
 together: the shared clock of the statistics, and showing the machine's images.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
 from engine.images.errors import ImageError
 from engine.images.types import Image
-from engine.kubelet import logs, qos
+from engine.kubelet import conversation, logs, qos
 from engine.kubelet.anatomy import anatomy
+from engine.kubelet.conversation import NotExecuted
 from engine.kubelet.kubelet import Kubelet
 from engine.kubelet.logs import LogOptions
 from engine.kubelet.published import follow_images
 from engine.kubelet.stats import Stats
 from engine.kubelet.worker import PodWorker
+from engine.runtime.runtime import Runtime, Session
+from engine.types.containers import Container
 from engine.types.pods import Pod
 from engine.types.stats import Tick
 from engine.types.status import BadRequest, NotFound
@@ -50,6 +54,10 @@ class Gateway:
     def stats(self, history: int) -> AsyncIterator[Tick]:
         """The last `history` ticks (at most 300), then one each second."""
         return self._stats.subscribe(history)
+
+    def recent(self, count: int) -> list[Tick]:
+        """The last ticks there were, at most `count`, oldest first."""
+        return self._stats.recent(count)
 
     async def logs(self, pod: Pod, container: str, options: NodeLogOptions) -> AsyncIterator[bytes]:
         """What the container wrote. Raise NotFound or BadRequest when there is no such life."""
@@ -96,6 +104,32 @@ class Gateway:
             )
 
         return await asyncio.to_thread(look)
+
+    async def exec(
+        self, pod: Pod, container: str, command: Sequence[str], *, terminal: bool, stdin: bool
+    ) -> Session | NotExecuted:
+        """Run a command in a container that runs, and talk with it. Raise StatusError."""
+        runtime, _, id = self._running(pod, container)
+        return await conversation.execute(
+            runtime, id, container, command, terminal=terminal, stdin=stdin
+        )
+
+    async def attach(self, pod: Pod, container: str, *, stdin: bool) -> Session:
+        """Join a container's first process. Raise StatusError."""
+        runtime, declared, id = self._running(pod, container)
+        return await conversation.attach(runtime, id, declared, stdin=stdin)
+
+    async def dial(self, pod: Pod, port: int) -> socket.socket:
+        """A connection to a port of the pod's own loopback. Raise StatusError."""
+        kubelet, _ = self._find(pod)
+        return await conversation.dial(kubelet.node.runtime, pod, port)
+
+    def _running(self, pod: Pod, container: str) -> tuple[Runtime, Container, str]:
+        kubelet, worker = self._find(pod)
+        declared, life = worker.container(container), worker.lives.record(container).life
+        if declared is None or life is None or not life.running:
+            raise conversation.not_running(container)
+        return kubelet.node.runtime, declared, life.id
 
     def _find(self, pod: Pod) -> tuple[Kubelet, PodWorker]:
         kubelet = self._kubelets.get(pod.spec.node_name)

@@ -199,6 +199,7 @@ def _target(node: LocalNode, ground: PodGround, container: Container, rootfs: Ro
         hosts=rootfs.hosts,
         hostname=rootfs.hostname,
         resolv_conf=rootfs.resolv_conf,
+        stdin=container.stdin,
         cgroup=node.pod_cgroup(uid) + b"/" + id.encode(),
         hierarchy=node.hierarchy,
         resources=qos.container_resources(container, node.config.milli),

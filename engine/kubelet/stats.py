@@ -56,10 +56,14 @@ class Stats:
             queue.put_nowait(tick)
         return tick
 
+    def recent(self, count: int) -> list[Tick]:
+        """The last `count` ticks, oldest first."""
+        return list(self._ticks)[-count:] if count > 0 else []
+
     async def subscribe(self, history: int) -> AsyncIterator[Tick]:
         """The last `history` ticks, oldest first, then each new one."""
         queue: asyncio.Queue[Tick] = asyncio.Queue(QUEUE)
-        past = list(self._ticks)[max(0, len(self._ticks) - history) :] if history > 0 else []
+        past = self.recent(history)
         self._subscribers.add(queue)
         try:
             for tick in past:

@@ -271,13 +271,15 @@ class Runtime:
         while (state := await self._exits.get()) is not None:
             yield state
 
-    async def dial(self, host: str, port: int, timeout_s: float) -> socket.socket:
-        """A TCP connection from inside the node's network, not blocking.
+    async def dial(
+        self, host: str, port: int, timeout_s: float, *, sandbox: str = ""
+    ) -> socket.socket:
+        """A TCP connection from inside the node's network, or a sandbox's; not blocking.
 
         `host` is an address. Raise OSError, TimeoutError.
         """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        _, fds = await self._connection.exchange("dial", host, int(family))
+        _, fds = await self._connection.exchange("dial", host, int(family), sandbox)
         sock = socket.socket(fileno=fds[0])
         sock.setblocking(False)
         try:

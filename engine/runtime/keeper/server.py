@@ -14,6 +14,8 @@ import socket
 import struct
 
 from engine.linux import netlink
+from engine.linux.flags import CLONE
+from engine.linux.namespace import setns
 from engine.runtime import wire
 from engine.runtime.keeper.client import Client, Request
 from engine.runtime.keeper.container import Container
@@ -224,9 +226,20 @@ class Keeper:
     def sandboxes(self, request: Request) -> object:
         return [sandbox.state() for sandbox in self._sandboxes.values()]
 
-    def dial(self, request: Request, family: int) -> object:
-        """A TCP socket born in the node's network namespace, for the engine to connect."""
-        with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+    def dial(self, request: Request, family: int, sandbox: str) -> object:
+        """A TCP socket for the engine to connect, born in the network of a sandbox, or of the node;
+        it stays there wherever it goes."""
+        if not sandbox:
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        elif sandbox in self._sandboxes:
+            setns(self._sandboxes[sandbox].namespaces["network"], CLONE.NEWNET)
+            try:
+                sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            finally:
+                setns(self._home["network"], CLONE.NEWNET)
+        else:
+            raise OSError(errno.ENOENT, "there is no such sandbox", sandbox)
+        with sock:
             request.reply(None, fds=(sock.fileno(),))
         return _LATER
 
