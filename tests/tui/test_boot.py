@@ -34,7 +34,7 @@ async def test_a_failed_start_says_what_failed(tmp_path: Path) -> None:
         await driver.until(lambda: "network: no bridge module" in driver.text())
         assert "engine.log" in driver.text()
         await driver.pilot.press("q")
-        await driver.until(lambda: "Leave cluster" in driver.text())
+        await driver.until(lambda: driver.app.return_value == "detached")
 
 
 async def test_keys_wait_for_the_cluster(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events, on, work
@@ -25,7 +24,7 @@ from ..model.boot import Boot
 from ..model.cluster import Cluster
 from ..model.columns import listing
 from ..model.images import reference
-from ..model.place import OVERVIEW, Place, Within
+from ..model.place import Place, Within
 from ..model.view import View
 from ..pages.boot import boot_page
 from ..pages.strip import strip
@@ -39,6 +38,7 @@ from ..widgets.text_view import TextView
 from .desk import ScreenDesk
 from .pages import PREVIEWED, Pages
 from .reading import FLUSH_SECONDS, Reading
+from .trail import Trail, Visit
 
 if TYPE_CHECKING:
     from ..application import PodariumApp
@@ -49,16 +49,6 @@ REST = 12.0
 PREVIEW_FROM = 104
 STRIP_FROM = (170, 46)
 """Columns and rows from which a list has charts below it."""
-
-
-@dataclass
-class Visit:
-    """A place, and where the cursor was."""
-
-    place: Place
-    key: str = ""
-    top: int = 0
-    filter: str = ""
 
 
 class MainScreen(Screen[None]):
@@ -85,7 +75,7 @@ class MainScreen(Screen[None]):
         self.cluster = cluster
         self.boot = boot
         self.namespace = ""
-        self.visits = [Visit(OVERVIEW)]
+        self.trail = Trail()
         self.pages = Pages(cluster)
         self.view = View(cluster, listing("pods"))
         self.status = StatusBar(cluster, self._mode)
@@ -226,7 +216,7 @@ class MainScreen(Screen[None]):
 
     @property
     def place(self) -> Place:
-        return self.visits[-1].place
+        return self.trail.here.place
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -234,20 +224,15 @@ class MainScreen(Screen[None]):
         return self.place.scopes
 
     def go(self, place: Place) -> None:
-        """Go to a place; the overview and a list chosen by name begin a new path."""
+        """Go to a place, from which one can come back."""
         self._remember()
-        if place == OVERVIEW:
-            self.visits = [Visit(OVERVIEW)]
-        elif place == self.place:
-            return
-        else:
-            self.visits.append(Visit(place))
-        self._arrive()
+        if self.trail.push(place):
+            self._arrive()
 
     def back(self) -> bool:
-        if len(self.visits) == 1:
+        """One step back; False at the first view."""
+        if not self.trail.pop():
             return False
-        self.visits.pop()
         self._arrive()
         return True
 
@@ -256,7 +241,7 @@ class MainScreen(Screen[None]):
         self.go(Place("list", kind, within=within))
 
     def _remember(self) -> None:
-        visit = self.visits[-1]
+        visit = self.trail.here
         if visit.place.view == "list":
             visit.key, visit.filter = self.table.key, self.view.filter
         elif visit.place.view != "logs":
@@ -264,7 +249,7 @@ class MainScreen(Screen[None]):
 
     def _arrive(self) -> None:
         """Show the place one is at now."""
-        visit = self.visits[-1]
+        visit = self.trail.here
         place = visit.place
         if place.view != "logs":
             self.reading.stop_logs()
@@ -325,11 +310,11 @@ class MainScreen(Screen[None]):
             self.strip.update()
 
     def _crumbs(self) -> None:
-        names = [self._crumb(visit.place) for visit in self.visits]
+        names = [self._crumb(visit.place) for visit in self.trail.visits]
         commands = sorted(
             (c for c in COMMANDS.applying(self.scopes) if c.hint and c.keys), key=lambda c: c.rank
         )
-        hidden = "back" if len(self.visits) == 1 else "leave"
+        hidden = "back" if self.trail.at_start else "leave"
         commands = [command for command in commands if command.id != hidden]
         right = ""
         if self.place.view == "logs":
@@ -404,12 +389,12 @@ class MainScreen(Screen[None]):
         """Go to a place as the only step after the overview."""
         self._remember()
         self.cluster.watch(place.kind)
-        self.visits = [*self.visits[:1], Visit(place)]
+        self.trail.start_at(place)
         self._arrive()
 
     def replace(self, place: Place) -> None:
         """Show another place instead of this one."""
-        self.visits[-1] = Visit(place)
+        self.trail.replace(place)
         self._arrive()
 
     def focus_body(self) -> None:
