@@ -18,7 +18,7 @@ from engine.linux.table import MACHINE
 from engine.runtime import capabilities, filter
 from engine.runtime.cgroup.api import Hierarchy, Resources
 from engine.runtime.features import overlay_append
-from engine.runtime.ops import cgroups, mounts, process, rootfs, stdio
+from engine.runtime.ops import cgroups, mounts, order, process, rootfs, stdio
 from engine.runtime.ops.base import Op
 from engine.runtime.spec import Mount, Spec
 
@@ -319,12 +319,6 @@ def _confine(spec: Spec, machine: str, stdin: bool) -> Iterator[Op]:
     yield rootfs.Workdir(os.fsencode(posixpath.normpath(asked.cwd)))
     if asked.rlimits:
         yield process.Rlimits(tuple((r.type, r.soft, r.hard) for r in asked.rlimits))
-    seccomp = []
-    if spec.linux.seccomp is not None:
-        seccomp = [process.Seccomp(filter.compile(spec.linux.seccomp, machine))]
-    if not asked.no_new_privileges:
-        # Without no_new_privileges a filter takes CAP_SYS_ADMIN, which is about to go.
-        yield from seccomp
     try:
         sets = {
             name: capabilities.mask(getattr(asked.capabilities, name))
@@ -332,15 +326,15 @@ def _confine(spec: Spec, machine: str, stdin: bool) -> Iterator[Op]:
         }
     except ValueError as error:
         raise PlanError(f"process.capabilities: {error}") from error
-    yield process.Bounding(sets.pop("bounding"))
-    yield process.User(user.uid, user.gid, user.additional_gids, user.umask)
-    yield process.Capabilities(**sets)
-    if asked.no_new_privileges:
-        yield process.NoNewPrivileges()
-        yield from seccomp
-    yield process.Signals()
-    yield process.CloseDescriptors()
-    yield process.Exec(
-        tuple(os.fsencode(word) for word in asked.args),
-        tuple(os.fsencode(entry) for entry in asked.env),
+    profile = spec.linux.seccomp
+    yield from order.confine(
+        bounding=process.Bounding(sets.pop("bounding")),
+        user=process.User(user.uid, user.gid, user.additional_gids, user.umask),
+        capabilities=process.Capabilities(**sets),
+        no_new_privileges=asked.no_new_privileges,
+        seccomp=None if profile is None else process.Seccomp(filter.compile(profile, machine)),
+        exec=process.Exec(
+            tuple(os.fsencode(word) for word in asked.args),
+            tuple(os.fsencode(entry) for entry in asked.env),
+        ),
     )

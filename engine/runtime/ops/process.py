@@ -222,22 +222,27 @@ class Signals(Op):
 
 
 class CloseDescriptors(Op):
-    """Truly closed, not only at exec: until then /proc/self/fd would lead out (CVE-2024-21626)."""
+    """Truly closed, not only at exec: until then /proc/self/fd would lead out (CVE-2024-21626).
+
+    `keep`: how many of those from 3 on the program is given.
+    """
 
     NAME = "close-descriptors"
     PHASE = "exec"
+    keep: int
 
     def apply(self, context: Context) -> None:
-        if context.report != 3:
-            os.dup2(context.report, 3, inheritable=False)
-            context.report = 3
-        close_range(4, ~0)
+        first = 3 + self.keep
+        if context.report != first:
+            os.dup2(context.report, first, inheritable=False)
+            context.report = first
+        close_range(first + 1, ~0)
 
     def describe(self) -> str:
         return "close every other descriptor"
 
     def shell(self) -> str:
-        return "# close_range(3, ~0U, 0)"
+        return f"# close_range({3 + self.keep}, ~0U, 0)"
 
 
 class Exec(Op):
@@ -252,16 +257,21 @@ class Exec(Op):
     def about(self) -> str:
         return shown(self.argv[0])
 
+    def places(self) -> tuple[list[bytes], OSError]:
+        """The paths to try, and what to say when none is there."""
+        name = self.argv[0]
+        if b"/" in name:
+            return [name], OSError(errno.ENOENT, "no such file", name)
+        paths = [e.partition(b"=")[2] for e in self.env if e.startswith(b"PATH=")]
+        path = paths[-1] if paths else b""
+        where = path.decode(errors="replace")
+        missing = OSError(errno.ENOENT, f"executable not found in PATH ({where})", name)
+        return [os.path.join(folder or b".", name) for folder in path.split(b":")], missing
+
     def apply(self, context: Context) -> None:
         env = dict(entry.split(b"=", 1) for entry in self.env)
-        name = self.argv[0]
-        folders = env.get(b"PATH", b"").split(b":")
-        in_path = [os.path.join(folder or b".", name) for folder in folders]
-        failure = OSError(errno.ENOENT, "no such file", name)
-        if b"/" not in name:
-            where = env.get(b"PATH", b"").decode(errors="replace")
-            failure = OSError(errno.ENOENT, f"executable not found in PATH ({where})", name)
-        for path in [name] if b"/" in name else in_path:
+        paths, failure = self.places()
+        for path in paths:
             try:
                 os.execve(path, self.argv, env)
             except (FileNotFoundError, NotADirectoryError):

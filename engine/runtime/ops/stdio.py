@@ -60,15 +60,9 @@ class Terminal(Op):
 
     def apply(self, context: Context) -> None:
         root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK
-        name = b"/dev/pts/ptmx"
-        master = openat2(root, name, flags, resolve=rootfd.NO_LINKS)
-        found = os.fstat(master)
-        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _PTMX:
-            raise OSError(errno.ENODEV, "is not the terminal multiplexer (5:2)", name)
-        terminal.unlock(master)
-        slave = terminal.peer(master)
+        master, slave = new_terminal(root)
         os.fchown(slave, self.uid, -1)
+        self._prepare(root, master, slave)
         terminal.take(slave)
         for number in range(3):
             os.dup2(slave, number)
@@ -77,8 +71,23 @@ class Terminal(Op):
         for fd in (root, master, slave):
             os.close(fd)
 
+    def _prepare(self, root: int, master: int, slave: int) -> None:
+        """Before it is anybody's."""
+
     def describe(self) -> str:
         return "take a new terminal of the container's own /dev/pts, the log at its other end"
 
     def shell(self) -> str:
         return "exec setsid --ctty script -qf LOG"
+
+
+def new_terminal(root: int) -> tuple[int, int]:
+    """Both ends, (master, slave), of a new one of the devpts below `root`. Raise OSError."""
+    name = b"/dev/pts/ptmx"
+    flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK
+    master = openat2(root, name, flags, resolve=rootfd.NO_LINKS)
+    found = os.fstat(master)
+    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _PTMX:
+        raise OSError(errno.ENODEV, "is not the terminal multiplexer (5:2)", name)
+    terminal.unlock(master)
+    return master, terminal.peer(master)
