@@ -33,6 +33,9 @@ def _subresources(resource: Resource) -> list[_Sub]:
             ("binding", "Binding", None, "", ("create",)),
             ("eviction", "Eviction", "policy", "v1", ("create",)),
             ("log", "Pod", None, "", ("get",)),
+            ("attach", "PodAttachOptions", None, "", ("create", "get")),
+            ("exec", "PodExecOptions", None, "", ("create", "get")),
+            ("portforward", "PodPortForwardOptions", None, "", ("create", "get")),
         ]
     if resource.kind == "Namespace":
         found.append(("finalize", "Namespace", None, "", ("update",)))

@@ -1,11 +1,13 @@
-"""What the API asks of nodes: a pod's log, a container's anatomy, everyone's statistics.
+"""What the API asks of nodes: a pod's log, sessions in its containers, connections to its ports, a
+container's anatomy, everyone's statistics.
 
 The API knows nodes only by this protocol; whoever composes the cluster gives it an implementation.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,6 +31,41 @@ class LogOptions:
     limit_bytes: int | None = None
 
 
+class Output(Protocol):
+    """What a process says."""
+
+    async def read(self) -> bytes:
+        """Some bytes; b"" at the end."""
+        ...
+
+
+class Session(Protocol):
+    """A conversation with a process. `outputs`: "stdout" and, without a terminal, "stderr"."""
+
+    @property
+    def outputs(self) -> Mapping[str, Output]: ...
+
+    async def write(self, data: bytes) -> None:
+        """To its input, in its own time."""
+        ...
+
+    def end_input(self) -> None:
+        """It reads the end."""
+        ...
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Its terminal, if it has one."""
+        ...
+
+    async def wait(self) -> int | None:
+        """The exit code, once the outputs have ended; None for a process only attached to."""
+        ...
+
+    def close(self) -> None:
+        """End what was executed."""
+        ...
+
+
 class NodeGateway(Protocol):
     """Every node of the cluster, reached by the pods they run."""
 
@@ -38,6 +75,24 @@ class NodeGateway(Protocol):
 
     async def anatomy(self, pod: Pod, container: str) -> dict[str, Any]:
         """The container's namespaces, cgroup, mounts and layers, as JSON data."""
+        ...
+
+    async def exec(
+        self, pod: Pod, container: str, command: Sequence[str], *, terminal: bool, stdin: bool
+    ) -> Session:
+        """Run a command in a container that runs; raise StatusError."""
+        ...
+
+    async def attach(self, pod: Pod, container: str, *, stdin: bool) -> Session:
+        """Join a container's first process; raise StatusError."""
+        ...
+
+    async def dial(self, pod: Pod, port: int) -> socket.socket:
+        """A connection to a port on the pod's loopback; raise StatusError."""
+        ...
+
+    def recent(self, count: int) -> list[Tick]:
+        """The last ticks, oldest first."""
         ...
 
     def stats(self, history: int) -> AsyncIterator[Tick]:

@@ -34,7 +34,7 @@ class Nodes:
             case ["podarium", "v1", "stats"]:
                 _only_get(request)
                 history = max(0, request.number("history") or 0)
-                stream = await Begun.begin(_lines(self._nodes(), history))
+                stream = await Begun.begin(_lines(self.reach(), history))
                 return Response(200, stream, "application/x-ndjson")
             case [
                 "podarium",
@@ -48,27 +48,29 @@ class Nodes:
                 "anatomy",
             ]:
                 _only_get(request)
-                pod = self._pod(namespace, name)
-                return Response.of(await self._nodes().anatomy(pod, _named(pod, c)))
+                pod = self.pod(namespace, name)
+                return Response.of(await self.reach().anatomy(pod, _named(pod, c)))
         return None
 
     async def log(self, namespace: str, name: str, request: Request) -> Response:
         """A container's log as text. Raise NotFound, BadRequest or ServiceUnavailable."""
-        pod = self._pod(namespace, name)
-        container = _container(pod, request.query.get("container", ""))
+        pod = self.pod(namespace, name)
+        container = container_of(pod, request.query.get("container", ""))
         options = self._options(request)
         if not pod.spec.node_name:
             return Response(200, b"", "text/plain")
         _check_started(pod, container, previous=options.previous)
-        stream = await Begun.begin(self._nodes().logs(pod, container, options))
+        stream = await Begun.begin(self.reach().logs(pod, container, options))
         return Response(200, stream, "text/plain")
 
-    def _nodes(self) -> NodeGateway:
+    def reach(self) -> NodeGateway:
+        """Raise ServiceUnavailable."""
         if self.gateway is None:
             raise ServiceUnavailable("no node of this cluster can be reached yet")
         return self.gateway
 
-    def _pod(self, namespace: str, name: str) -> Pod:
+    def pod(self, namespace: str, name: str) -> Pod:
+        """Raise NotFound."""
         entry = self._store.get(key_of(resource_for(Pod), namespace, name))
         if entry is None:
             raise NotFound("pods", name)
@@ -119,8 +121,11 @@ def _named(pod: Pod, container: str) -> str:
     return container
 
 
-def _container(pod: Pod, wanted: str) -> str:
-    """The container meant: the one named, the annotated default, or the only one."""
+def container_of(pod: Pod, wanted: str) -> str:
+    """The container meant: the one named, the annotated default, or the only one.
+
+    Raise BadRequest.
+    """
     if wanted:
         return _named(pod, wanted)
     spec, name = pod.spec, pod.metadata.name

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.stream.socket import Socket
 from engine.types.codec import encode
 from engine.types.status import BadRequest, StatusError
 
@@ -21,6 +22,10 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    repeated: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """All values of the parameters that are given more than once."""
+    protocols: Sequence[str] | None = None
+    """What the client offers to speak over a WebSocket; None when it does not ask for one."""
     warnings: list[str] = field(default_factory=list)
     """Told to the client in Warning headers, whether the request succeeds or not."""
 
@@ -45,6 +50,12 @@ class Request:
         except ValueError:
             raise BadRequest(f'invalid value for "{name}": {value!r} is not a number') from None
 
+    def values(self, name: str) -> list[str]:
+        """A parameter that may be given more than once."""
+        if name in self.repeated:
+            return list(self.repeated[name])
+        return [self.query[name]] if name in self.query else []
+
     @property
     def dry_run(self) -> bool:
         """Whether nothing may be stored. Raise BadRequest."""
@@ -54,14 +65,26 @@ class Request:
         return value == "All"
 
 
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A WebSocket that speaks `protocol`: `talk` is called with it, and returns when it is over."""
+
+    protocol: str
+    talk: Callable[[Socket], Awaitable[None]]
+
+
 @dataclass(slots=True)
 class Response:
-    """An answer; an iterator as its body is a stream that goes on until it ends or is closed."""
+    """An answer; an iterator as its body is a stream that goes on until it ends or is closed.
+
+    With `upgrade` it is the connection itself that goes on, in another protocol (status 101).
+    """
 
     status: int
     body: bytes | AsyncIterator[bytes]
     content_type: str = JSON
     headers: dict[str, str] = field(default_factory=dict)
+    upgrade: Upgrade | None = None
 
     @classmethod
     def of(cls, data: Any, status: int = 200) -> Response:

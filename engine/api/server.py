@@ -11,7 +11,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from aiohttp import web
@@ -19,6 +19,7 @@ from aiohttp import web
 from engine.api.handler import Api
 from engine.api.request import Request, Response
 from engine.api.watch import Watcher
+from engine.api.websocket import upgrade
 from engine.types.status import RequestEntityTooLarge, StatusError, Unauthorized
 
 BACKLOG = 4096  # 1,000 watchers may come at once
@@ -82,12 +83,15 @@ class Server:
         except StatusError as error:
             return _whole(Response.failure(error))
         response = await self._api.handle(request)
-        if isinstance(response.body, bytes):
+        if isinstance(response.body, bytes) and response.upgrade is None:
             return _whole(response)
         task = asyncio.current_task()
         assert task is not None
         self._streams.add(task)
         try:
+            if response.upgrade is not None:
+                return await upgrade(http, response.upgrade)
+            assert not isinstance(response.body, bytes)
             return await _stream(http, response, response.body)
         finally:
             self._streams.discard(task)
@@ -131,7 +135,23 @@ async def _read(http: web.BaseRequest) -> Request:
             chunks.append(chunk)
         body = b"".join(chunks)
     headers = {name.lower(): value for name, value in http.headers.items()}
-    return Request(http.method, http.path, dict(http.query), headers, body)
+    repeated = {name: http.query.getall(name) for name in http.query}
+    return Request(
+        http.method,
+        http.path,
+        {name: values[0] for name, values in repeated.items()},
+        headers,
+        body,
+        {name: values for name, values in repeated.items() if len(values) > 1},
+        _protocols(headers),
+    )
+
+
+def _protocols(headers: Mapping[str, str]) -> list[str] | None:
+    if headers.get("upgrade", "").lower() != "websocket":
+        return None
+    offered = headers.get("sec-websocket-protocol", "")
+    return [name.strip() for name in offered.split(",") if name.strip()]
 
 
 def _whole(response: Response) -> web.Response:

@@ -10,6 +10,7 @@ from engine.api.deletion import delete_options
 from engine.api.nodes import Nodes
 from engine.api.request import Request, Response
 from engine.api.route import Route
+from engine.api.stream.streams import STREAMS, Streams
 from engine.api.verbs import Verbs, patch_of
 from engine.api.writer import Writer, key_of
 from engine.store.entry import Entry
@@ -44,6 +45,7 @@ class Subresources:
         self._writer = writer
         self._verbs = verbs
         self._nodes = nodes
+        self._streams = Streams(nodes)
         self._now = now
 
     async def answer(self, route: Route, request: Request) -> Response:
@@ -62,6 +64,8 @@ class Subresources:
                 return await self._evict(route, request)
             case "log" if is_pod and request.method == "GET":
                 return await self._nodes.log(route.namespace, route.name, request)
+            case name if is_pod and name in STREAMS:
+                return self._streams.answer(route, request)
             case "binding" | "eviction" | "log" if is_pod:
                 raise MethodNotAllowed
         raise NoSuchPath

@@ -1,0 +1,1 @@
+"""Conversations through the API: exec, attach, port-forward."""
