@@ -1,6 +1,7 @@
 """What a process may do and how it is known: prctl(2), capset(2), close_range(2), proc(5)."""
 
 import ctypes
+import errno
 import struct
 
 from engine.linux.call import check, libc, syscall
@@ -9,6 +10,9 @@ from engine.linux.flags import CLOSE_RANGE, PR
 _prctl = libc.prctl
 _prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
+_DROP = int(PR.CAPBSET_DROP)
+_CAPABILITIES = 64
+"""How many a mask can hold."""
 _PR_CAP_AMBIENT_RAISE = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
@@ -46,22 +50,14 @@ def set_name(name: bytes) -> None:
     prctl(PR.SET_NAME, ctypes.addressof(buffer))
 
 
-def cap_last() -> int:
-    """The number of the running kernel's last capability.
-
-    Asked of prctl(2): /proc may be missing in a container, or be someone else's files.
-    """
-    number = 0
-    while _prctl(PR.CAPBSET_READ, number, 0, 0, 0) >= 0:
-        number += 1
-    return number - 1
-
-
 def drop_bounding(keep: int) -> None:
     """Remove from the bounding set every capability whose bit is not in `keep` (CAP_SETPCAP)."""
-    for capability in range(cap_last() + 1):
-        if not keep >> capability & 1:
-            prctl(PR.CAPBSET_DROP, capability)
+    for capability in range(_CAPABILITIES):
+        if not keep >> capability & 1 and _prctl(_DROP, capability, 0, 0, 0) == -1:
+            # Beyond the running kernel's last one.
+            if ctypes.get_errno() == errno.EINVAL:
+                return
+            check(-1, f"capability {capability}")
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:

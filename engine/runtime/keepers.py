@@ -32,6 +32,8 @@ async def start(paths: NodePaths, node: str) -> None:
                 stderr=log,
                 pass_fds=(told,),
                 start_new_session=True,
+                # Bound on first use, each library function would be looked up in every child anew.
+                env={**os.environ, "LD_BIND_NOW": "1"},
             )
         os.close(told)
         told = -1

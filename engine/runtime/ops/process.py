@@ -149,7 +149,7 @@ class Capabilities(Op):
 
     def apply(self, context: Context) -> None:
         capset(self.effective, self.permitted, self.inheritable)
-        for capability in CAP:
+        for capability in range(self.ambient.bit_length()):
             if self.ambient >> capability & 1:
                 ambient_raise(capability)
 
@@ -183,18 +183,19 @@ class NoNewPrivileges(Op):
 
 
 class Seccomp(Op):
-    """`program`: an array of struct sock_filter."""
+    """`program`: an array of struct sock_filter; `flags` of SECCOMP_FILTER_FLAG."""
 
     NAME = "seccomp"
     PHASE = "confine"
     program: bytes
+    flags: int = 0
 
     @property
     def about(self) -> str:
         return f"{len(self.program) // 8} instructions"
 
     def apply(self, context: Context) -> None:
-        set_mode_filter(self.program)
+        set_mode_filter(self.program, self.flags)
 
     def describe(self) -> str:
         return f"answer only the allowed system calls ({self.about})"
