@@ -30,23 +30,34 @@ class Resources:
 
     cpu_shares      relative CPU time under contention, 2 to 262144 (1024 is one CPU's worth)
     cpu_quota_us    CPU time in each cpu_period_us (1,000 to 1,000,000; 100,000 unless given)
-    memory_limit    bytes; swap is not given on top of it
+    cpu_burst_us    CPU time that may be saved up beyond the quota
+    cpu_idle        whether it runs only when nobody else wants to
+    cpuset_cpus, cpuset_mems    as "0-3,7"; where detect() was told to use the cpuset controller
+    memory_limit    bytes; swap is not given on top of it, unless memory_swap says so
+    memory_swap     bytes of memory and swap together
     memory_low      bytes that are reclaimed last
     pids_limit      processes and threads
-    devices         what may be opened, as "c 1:3 rwm"; everything else may not. Only where the
-                    hierarchy `controls_devices`
+    devices         what may be opened, as "c 1:3 rwm", and with "!" before it what may not;
+                    everything else may not. Only where the hierarchy `controls_devices`
     oom_group       whether the OOM killer ends the whole cgroup; v2 only, v1 kills one process
+    unified         (file, value) of v2, as they are
     """
 
     __slots__ = (
+        "cpu_burst_us",
+        "cpu_idle",
         "cpu_period_us",
         "cpu_quota_us",
         "cpu_shares",
+        "cpuset_cpus",
+        "cpuset_mems",
         "devices",
         "memory_limit",
         "memory_low",
+        "memory_swap",
         "oom_group",
         "pids_limit",
+        "unified",
     )
 
     def __init__(
@@ -55,20 +66,32 @@ class Resources:
         cpu_shares: int | None = None,
         cpu_quota_us: int | None = None,
         cpu_period_us: int | None = None,
+        cpu_burst_us: int | None = None,
+        cpu_idle: bool | None = None,
+        cpuset_cpus: str | None = None,
+        cpuset_mems: str | None = None,
         memory_limit: int | None = None,
         memory_low: int | None = None,
+        memory_swap: int | None = None,
         pids_limit: int | None = None,
         devices: tuple[str, ...] | None = None,
         oom_group: bool | None = None,
+        unified: tuple[tuple[str, str], ...] | None = None,
     ) -> None:
         self.cpu_shares = cpu_shares
         self.cpu_quota_us = cpu_quota_us
         self.cpu_period_us = cpu_period_us
+        self.cpu_burst_us = cpu_burst_us
+        self.cpu_idle = cpu_idle
+        self.cpuset_cpus = cpuset_cpus
+        self.cpuset_mems = cpuset_mems
         self.memory_limit = memory_limit
         self.memory_low = memory_low
+        self.memory_swap = memory_swap
         self.pids_limit = pids_limit
         self.devices = devices
         self.oom_group = oom_group
+        self.unified = unified
 
     def fields(self) -> dict[str, object]:
         """Every setting by name, as the constructor takes them."""
@@ -85,8 +108,10 @@ class Resources:
         return f"Resources({', '.join(given)})"
 
 
-def detect(root: bytes = b"/sys/fs/cgroup") -> Hierarchy:
+def detect(root: bytes = b"/sys/fs/cgroup", also: frozenset[bytes] = frozenset()) -> Hierarchy:
     """The hierarchy that this machine keeps at `root`: pure v2, v1, or both.
+
+    `also`: controllers to use beyond those that every container is put under, as b"cpuset".
 
     Raise OSError(EOPNOTSUPP) when no cgroup filesystem is mounted there.
     """
@@ -96,12 +121,13 @@ def detect(root: bytes = b"/sys/fs/cgroup") -> Hierarchy:
 
     found, unified = mounts.parse(tree.read(b"/proc/self/mountinfo"), root)
     if unified == root:
-        return v2.V2(root)
-    roots = {name: where for name, where in found.items() if name in v1.USED}
+        return v2.V2(root, also)
+    used = (*v1.USED, *sorted(also))
+    roots = {name: where for name, where in found.items() if name in used}
     if not roots:
         text = "no cgroup filesystem is mounted here (mount -t cgroup2 none /sys/fs/cgroup)"
         raise OSError(errno.EOPNOTSUPP, text, root)
-    return Hybrid(roots, unified) if unified else v1.V1(roots)
+    return Hybrid(roots, unified, used) if unified else v1.V1(roots, used=used)
 
 
 class Hierarchy(ABC):

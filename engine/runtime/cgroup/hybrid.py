@@ -13,8 +13,10 @@ from engine.runtime.cgroup.v2 import V2
 class Hybrid(V1):
     name = "hybrid"
 
-    def __init__(self, roots: dict[bytes, bytes], unified: bytes) -> None:
-        super().__init__(roots, used=tuple(name for name in USED if name != b"freezer"))
+    def __init__(
+        self, roots: dict[bytes, bytes], unified: bytes, used: tuple[bytes, ...] = USED
+    ) -> None:
+        super().__init__(roots, used=tuple(name for name in used if name != b"freezer"))
         self._unified = V2(unified)
 
     def directories(self, path: bytes) -> list[bytes]:

@@ -36,6 +36,20 @@ def maximum(value: int) -> bytes:
     return b"max" if value < 0 else b"%d" % value
 
 
+def swap_max(limit: int | None, together: int | None) -> bytes | None:
+    """v2's memory.swap.max, which v1 counts together with memory; None to leave it alone.
+
+    Raise ValueError when memory and swap together are limited, but not memory, or to less.
+    """
+    if together is None:
+        return None if limit is None else b"max" if limit < 0 else b"0"
+    if together < 0:
+        return b"max"
+    if limit is None or not 0 <= limit <= together:
+        raise ValueError(f"memory and swap together ({together}) need a limit of memory below it")
+    return b"%d" % (together - limit)
+
+
 def cpu_max(quota_us: int, period_us: int | None) -> bytes:
     """v2's cpu.max: quota and period in one value."""
     return b"%s %d" % (maximum(quota_us), period_us or PERIOD_US)

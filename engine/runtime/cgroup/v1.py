@@ -38,6 +38,10 @@ class V1(Hierarchy):
     def create(self, path: bytes) -> None:
         for directory in self._controllers(path):
             os.makedirs(directory, 0o755, exist_ok=True)
+        if b"cpuset" in self._roots:
+            root = self._roots[b"cpuset"]
+            for file in (b"/cpuset.cpus", b"/cpuset.mems"):
+                _inherit(root, tree.relative(path), file)
 
     def writes(self, path: bytes, resources: Resources) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []
@@ -51,12 +55,22 @@ class V1(Hierarchy):
             period = resources.cpu_period_us or units.PERIOD_US
             write(b"cpu", b"cpu.cfs_period_us", b"%d" % period)
             write(b"cpu", b"cpu.cfs_quota_us", b"%d" % max(-1, resources.cpu_quota_us))
+        if resources.cpu_burst_us is not None:
+            write(b"cpu", b"cpu.cfs_burst_us", b"%d" % resources.cpu_burst_us)
+        if resources.cpu_idle is not None:
+            write(b"cpu", b"cpu.idle", b"%d" % resources.cpu_idle)
+        if resources.cpuset_cpus is not None:
+            write(b"cpuset", b"cpuset.cpus", resources.cpuset_cpus.encode())
+        if resources.cpuset_mems is not None:
+            write(b"cpuset", b"cpuset.mems", resources.cpuset_mems.encode())
         if resources.memory_limit is not None:
             # Memory first: memory and swap together may never be limited below memory alone.
-            limit = b"%d" % max(-1, resources.memory_limit)
-            write(b"memory", b"memory.limit_in_bytes", limit)
-            if self._memsw:
-                write(b"memory", b"memory.memsw.limit_in_bytes", limit)
+            write(b"memory", b"memory.limit_in_bytes", b"%d" % max(-1, resources.memory_limit))
+        together = resources.memory_swap
+        if together is None:
+            together = resources.memory_limit
+        if together is not None and self._memsw:
+            write(b"memory", b"memory.memsw.limit_in_bytes", b"%d" % max(-1, together))
         if resources.memory_low is not None:
             low = b"%d" % max(-1, resources.memory_low)
             write(b"memory", b"memory.soft_limit_in_bytes", low)
@@ -65,7 +79,11 @@ class V1(Hierarchy):
         if resources.devices is not None:
             write(b"devices", b"devices.deny", b"a")
             for rule in resources.devices:
-                write(b"devices", b"devices.allow", rule.encode())
+                file = b"devices.deny" if rule.startswith("!") else b"devices.allow"
+                write(b"devices", file, rule.removeprefix("!").encode())
+        if resources.unified:
+            text = "unified settings are those of cgroup v2, which limits nothing on this machine"
+            raise OSError(errno.EOPNOTSUPP, text, resources.unified[0][0])
         return found
 
     def limit(self, path: bytes, resources: Resources) -> None:
@@ -76,9 +94,11 @@ class V1(Hierarchy):
                 tree.write(file, value)
             except OSError as error:
                 # A limit being raised beyond the one for memory and swap: that one goes first.
-                if not (error.errno == errno.EINVAL and file.endswith(memory) and self._memsw):
+                following = writes[position + 1 : position + 2]
+                raising = error.errno == errno.EINVAL and file.endswith(memory) and self._memsw
+                if not raising or not following:
                     raise
-                tree.write(*writes[position + 1])
+                tree.write(*following[0])
                 tree.write(file, value)
 
     def join_files(self, path: bytes) -> list[bytes]:
@@ -155,3 +175,13 @@ class V1(Hierarchy):
             text = f"the {controller.decode()} cgroup controller is not mounted on this machine"
             raise OSError(errno.EOPNOTSUPP, text, path)
         return b"/".join((root, tree.relative(path), name))
+
+
+def _inherit(root: bytes, path: bytes, file: bytes) -> None:
+    """A new cgroup of v1's cpuset controller has no CPUs and no memory, and so takes nobody."""
+    if not tree.read(root + b"/" + path + file).strip():
+        parent = os.path.dirname(path)
+        if parent:
+            _inherit(root, parent, file)
+        above = tree.read(root + (b"/" + parent if parent else b"") + file)
+        tree.write(root + b"/" + path + file, above.strip())

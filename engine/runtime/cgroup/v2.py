@@ -15,11 +15,11 @@ _WANTED = (b"cpu", b"memory", b"pids", b"io")
 class V2(Hierarchy):
     name = "v2"
 
-    def __init__(self, root: bytes) -> None:
+    def __init__(self, root: bytes, also: frozenset[bytes] = frozenset()) -> None:
         """`root`: where the tree is mounted. Beside v1's trees it may have no controllers."""
         self.root = root
         available = tree.read(root + b"/cgroup.controllers").split()
-        self.controllers = frozenset(c for c in _WANTED if c in available)
+        self.controllers = frozenset({*_WANTED, *also} & set(available))
         self._swap = b"memory" in self.controllers and _accounts_swap(root)
 
     def directories(self, path: bytes) -> list[bytes]:
@@ -68,16 +68,29 @@ class V2(Hierarchy):
             write(b"cpu.weight", b"%d" % units.weight(resources.cpu_shares))
         if resources.cpu_quota_us is not None:
             write(b"cpu.max", units.cpu_max(resources.cpu_quota_us, resources.cpu_period_us))
+        if resources.cpu_burst_us is not None:
+            write(b"cpu.max.burst", b"%d" % resources.cpu_burst_us)
+        if resources.cpu_idle is not None:
+            write(b"cpu.idle", b"%d" % resources.cpu_idle)
+        if resources.cpuset_cpus is not None:
+            write(b"cpuset.cpus", resources.cpuset_cpus.encode())
+        if resources.cpuset_mems is not None:
+            write(b"cpuset.mems", resources.cpuset_mems.encode())
         if resources.memory_limit is not None:
             write(b"memory.max", units.maximum(resources.memory_limit))
-            if self._swap:
-                write(b"memory.swap.max", b"max" if resources.memory_limit < 0 else b"0")
+        swap = units.swap_max(resources.memory_limit, resources.memory_swap)
+        if swap is not None and self._swap:
+            write(b"memory.swap.max", swap)
         if resources.memory_low is not None:
             write(b"memory.low", units.maximum(resources.memory_low))
         if resources.oom_group is not None:
             write(b"memory.oom.group", b"%d" % resources.oom_group)
         if resources.pids_limit is not None:
             write(b"pids.max", units.maximum(resources.pids_limit))
+        for file, value in resources.unified or ():
+            if "/" in file or not file.rpartition(".")[0]:
+                raise OSError(errno.EINVAL, "is not the name of a cgroup's file", file)
+            write(file.encode(), value.encode())
         return found
 
     def join_files(self, path: bytes) -> list[bytes]:

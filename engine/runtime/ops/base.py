@@ -60,7 +60,8 @@ class Op:
     KINDS: dict[str, type[Op]] = {}
 
     def __init_subclass__(cls) -> None:
-        cls._FIELDS = tuple(cls.__annotations__)
+        # Without any of its own it has those of its base.
+        cls._FIELDS = tuple(cls.__annotations__) or cls._FIELDS
         Op.KINDS[cls.NAME] = cls
 
     def __init__(self, *values: Any, **named: Any) -> None:
@@ -85,7 +86,7 @@ class Op:
 
     def encode(self) -> tuple[object, ...]:
         """As a tuple for marshal; codec.decode() gives the operation back."""
-        return (self.NAME, *(self.__dict__[name] for name in self._FIELDS))
+        return (self.NAME, *(getattr(self, name) for name in self._FIELDS))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Op) and self.encode() == other.encode()
