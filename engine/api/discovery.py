@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from engine.api import metrics
 from engine.api.request import JSON, Request, Response
 from engine.types.codec import encode
 from engine.types.registry import RESOURCES, Resource
@@ -43,9 +44,9 @@ def _subresources(resource: Resource) -> list[_Sub]:
 
 
 def _groups() -> dict[tuple[str, str], list[Resource]]:
-    """Resources by (group, version), in the registry's order."""
+    """Resources by (group, version), in the registry's order; metrics, never stored, last."""
     found: dict[tuple[str, str], list[Resource]] = {}
-    for resource in RESOURCES:
+    for resource in (*RESOURCES, *metrics.RESOURCES):
         found.setdefault((resource.group, resource.version), []).append(resource)
     return found
 

@@ -17,6 +17,7 @@ from engine.api.cluster import Cluster
 from engine.api.discovery import Discovery
 from engine.api.gateway import NodeGateway
 from engine.api.janitor import Janitor
+from engine.api.metrics import Metrics
 from engine.api.nodes import Nodes
 from engine.api.openapi import OpenAPI
 from engine.api.reader import Reader
@@ -58,6 +59,7 @@ class Api:
         self._reader = Reader(store, self.hub, clock)
         self._verbs = Verbs(store, self._writer)
         self._nodes = Nodes(store, clock, gateway)
+        self._metrics = Metrics(store, self._nodes)
         self._subresources = Subresources(store, self._writer, self._verbs, self._nodes, clock)
         self._cluster = Cluster(store, clock, name=name, id=id)
         self._discovery = Discovery()
@@ -104,6 +106,7 @@ class Api:
             self._discovery.answer(request)
             or self._openapi.answer(parts, request)
             or self._cluster.answer(parts, request)
+            or self._metrics.answer(parts, request)
             or await self._nodes.answer(parts, request)
         )
         if answer is not None:

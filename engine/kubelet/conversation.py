@@ -9,7 +9,7 @@ from typing import Protocol
 from engine.runtime.runtime import KeeperLost, Runtime, RuntimeFailure, Session, StartError
 from engine.types.containers import Container
 from engine.types.pods import Pod
-from engine.types.status import BadRequest, InternalError, StatusError
+from engine.types.status import BadRequest, InternalError, ServiceUnavailable, StatusError
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """As a shell says that it could not execute something (sh(1))."""
@@ -98,7 +98,7 @@ async def dial(runtime: Runtime, pod: Pod, port: int) -> socket.socket:
     assert failure is not None
     words = os.strerror(failure.errno).lower() if failure.errno else str(failure)
     where = f'inside pod "{pod.metadata.name}"'
-    raise InternalError(f"failed to connect to localhost:{port} {where}: {words}") from failure
+    raise ServiceUnavailable(f"failed to connect to localhost:{port} {where}: {words}") from failure
 
 
 def _failure(error: Exception, container: str) -> StatusError:

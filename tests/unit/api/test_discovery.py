@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from engine.api import metrics
 from engine.types.registry import RESOURCES
 from tests.unit.api.world import World
 
@@ -26,13 +27,13 @@ async def test_the_aggregated_form_names_every_resource(world: World) -> None:
                 for resource in version["resources"]:
                     kind = resource["responseKind"]
                     found.add((kind.get("group", ""), kind["version"], kind["kind"]))
-    assert found == {(r.group, r.version, r.kind) for r in RESOURCES}
+    assert found == {(r.group, r.version, r.kind) for r in (*RESOURCES, *metrics.RESOURCES)}
 
 
 async def test_the_old_form_names_every_resource(world: World) -> None:
     assert (await world.ask("GET", "/api"))["versions"] == ["v1"]
     groups = {group["name"] for group in (await world.ask("GET", "/apis"))["groups"]}
-    assert groups == {r.group for r in RESOURCES if r.group}
+    assert groups == {r.group for r in RESOURCES if r.group} | {metrics.GROUP}
     for resource in RESOURCES:
         listed = await world.ask("GET", resource.root)
         assert resource.plural in {each["name"] for each in listed["resources"]}
