@@ -83,9 +83,10 @@ class ImageStore:
             digest: Digest | None = Digest(reference)
         else:
             name = Reference.parse(reference)
-            digest = name.digest or self._catalog.find(str(name))
-            if name.digest is None and digest is not None:
-                return self._image(name.familiar, digest)
+            named = self.named(name)
+            if named is not None:
+                return self._image(name.familiar, named)
+            digest = name.digest
         manifest = self._catalog.find_digest(digest) if digest else None
         if manifest is None:
             raise ImageNotFound(reference, self.references())
@@ -111,14 +112,19 @@ class ImageStore:
         with self.busy():
             return [self.add(name, digest) for name, digest in archive.load(path, self.blobs)]
 
-    def add(self, reference: str, digest: Digest) -> Image:
+    def named(self, name: Reference) -> Digest | None:
+        """The manifest that is stored under just this name."""
+        return self._catalog.find(str(name))
+
+    def add(self, reference: str, digest: Digest, *, chosen_from: Digest | None = None) -> Image:
         """Let a name stand for the manifest `digest`, whose blobs must all be stored.
 
-        Call it, and what stores the blobs, within busy().
+        A name by digest must be the manifest's, or that of the index it was `chosen_from`. Call it,
+        and what stores the blobs, within busy().
         """
         name = Reference.parse(reference)
-        if name.digest is not None:
-            raise BadReference(f"{reference!r}: an image is stored under a tag, not a digest")
+        if name.digest not in (None, digest, chosen_from):
+            raise BadReference(f"{reference!r}: the image's digest is {digest}")
         manifest, config = self._parse(digest)
         layers = tuple(
             zip(

@@ -68,10 +68,19 @@ def test_what_is_not_there_says_what_is_and_the_way_out(
         store.remove(name) if not name.startswith("sha256") else store.resolve(name)
 
 
-def test_a_name_is_no_digest(store: ImageStore, layout: Path) -> None:
-    one, _ = store.load(layout)
-    with pytest.raises(BadReference, match="tag"):
+def test_a_name_by_digest_names_that_image(store: ImageStore, layout: Path) -> None:
+    one, two = store.load(layout)
+    index = Digest("sha256:" + "1" * 64)
+    with store.busy():
+        with pytest.raises(BadReference, match="digest is"):
+            store.add(f"x@{two.digest}", one.digest)
         store.add(f"x@{one.digest}", one.digest)
+        store.add(f"y@{index}", one.digest, chosen_from=index)
+    assert store.resolve(f"x@{one.digest}").reference == f"x@{one.digest}"
+    assert store.resolve(f"y@{index}").digest == one.digest
+    store.remove("a/one:1")
+    store.remove(f"x@{one.digest}")
+    assert store.resolve(f"y:tag@{index}").layers
 
 
 def test_the_store_is_an_oci_layout(store: ImageStore, layout: Path) -> None:
