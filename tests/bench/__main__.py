@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from tests.bench import api, boot, pods, scheduling, start
+from tests.bench import api, boot, pods, sampling, scheduling, start
 from tests.bench.table import Row, show
 
 BENCHMARKS = {
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "scheduling": scheduling.measure,
     "api": api.measure,
     "start": start.measure,
+    "sampling": sampling.measure,
 }
 
 

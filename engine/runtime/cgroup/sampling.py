@@ -142,6 +142,8 @@ class V1Sampler(Sampler):
         usage, cpu, memory, limit, stat, oom, pids, *kernel = [
             os.pread(fd, _SIZE, 0) for fd in self._fds
         ]
+        # nr_periods, nr_throttled, throttled_time: the first three lines since there were any.
+        periods, throttled_periods, throttled_ns = map(int, cpu.split(maxsplit=6)[1:6:2])
         return Sample(
             time_ns=time_ns,
             cpu_ns=int(usage),
@@ -153,9 +155,9 @@ class V1Sampler(Sampler):
             kernel=int(kernel[0]) if kernel else 0,
             memory_limit=units.parse_limit(limit),
             pids=int(pids),
-            periods=number(cpu, b"nr_periods"),
-            throttled_periods=number(cpu, b"nr_throttled"),
-            throttled_ns=number(cpu, b"throttled_time"),
+            periods=periods,
+            throttled_periods=throttled_periods,
+            throttled_ns=throttled_ns,
             oom_kills=number(oom, b"oom_kill"),
         )
 
@@ -197,9 +199,12 @@ class V2Sampler(Sampler):
 
 def number(flat: bytes, key: bytes) -> int:
     """A value of a "KEY VALUE" file; 0 for a key that this kernel does not count."""
-    start = 0 if flat.startswith(key + b" ") else flat.find(b"\n" + key + b" ") + 1
-    if not start and not flat.startswith(key + b" "):
+    start = flat.find(b"\n" + key + b" ")
+    if start >= 0:
+        start += len(key) + 2
+    elif flat.startswith(key + b" "):
+        start = len(key) + 1
+    else:
         return 0
-    start += len(key) + 1
     end = flat.find(b"\n", start)
     return int(flat[start:] if end < 0 else flat[start:end])
