@@ -43,6 +43,11 @@ def build(name: str, folder: Path, *options: str) -> Path:
     return program
 
 
+def build_stamp(folder: Path) -> Path:
+    """The program that writes the time, without a C library."""
+    return build("stamp", folder, "-static", "-nostdlib", "-fno-stack-protector")
+
+
 @dataclass(frozen=True)
 class Container:
     """Below `folder`, whose layers are made; `cgroup` is relative and its parent exists."""
@@ -59,8 +64,7 @@ class Container:
             (base / name).mkdir(parents=True)
         (middle / "usr" / "lib").mkdir(parents=True)
         (top / "bin").mkdir(parents=True)
-        static = ("-static", "-nostdlib", "-fno-stack-protector")
-        build("stamp", top / "bin", *static)
+        build_stamp(top / "bin")
         for name in FILES:
             (base / "etc" / name).touch()
             (folder / name).write_text("127.0.0.1 localhost\n")
