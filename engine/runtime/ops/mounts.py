@@ -53,7 +53,7 @@ class Filesystem(Op):
     def apply(self, context: Context) -> None:
         target = rootfd.directory(context.root, self.target, symlinks=not self.strict)
         if not self.strict:
-            rootfd.refuse_proc(context.root, target, self.target)
+            rootfd.check_target(context.root, target, self.target)
         # The name by which mount(8) and df(1) list it.
         data = ((b"source", self.source), *self.data)
         rootfd.attach(rootfd.new_mount(self.fstype, self.attributes, data), target)
@@ -93,7 +93,7 @@ class Bind(Op):
         folder = stat.S_ISDIR(os.fstat(tree).st_mode)
         make = rootfd.directory if folder else rootfd.file
         target = make(context.root, self.target)
-        rootfd.refuse_proc(context.root, target, self.target)
+        rootfd.check_target(context.root, target, self.target)
         rootfd.attach(tree, target)
 
     def describe(self) -> str:

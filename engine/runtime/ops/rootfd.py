@@ -93,6 +93,14 @@ def null(root: int, flags: int = os.O_PATH) -> int:
     return fd
 
 
+def check_target(root: int, target: int, path: bytes) -> None:
+    """What a symlink of an image may not make a mount cover: the root itself, whose cover would be
+    unmounted when the machine's tree is let go of; and /proc."""
+    if os.path.samestat(os.fstat(target), os.fstat(root)):
+        raise OSError(errno.EPERM, "leads to the root, where nothing may be mounted", path)
+    refuse_proc(root, target, path)
+
+
 def refuse_proc(root: int, target: int, path: bytes) -> None:
     """Nothing is mounted over the kernel's own answers, by whatever symlink of an image."""
     try:
