@@ -6,7 +6,7 @@ from engine.types.images import Image, ImageLayer
 
 from ..model.cluster import Cluster
 from ..model.images import created, reference, shared_bytes, users
-from ..render.bars import STEPS, slim
+from ..render.bars import STEPS, slim, stacked
 from ..render.numbers import size
 from ..render.page import Hit, Page
 from ..render.spans import Block, Line, Span, crop, crop_middle, pad, rule, spread, wrapped
@@ -30,7 +30,12 @@ def _image_layer(layer: ImageLayer, index: int, count: int, largest: int, width:
     command = inert(layer.created_by) or "layer without a history"
     shared = len(layer.shared_with)
     words: list[Span] = [
-        *slim(layer.size / largest if largest else 0.0, min(24, width // 4), "net"),
+        *slim(
+            layer.size / largest if largest else 0.0,
+            min(24, width // 4),
+            "net",
+            role=colour(index, count),
+        ),
         (f"  {layer.entries} entries", "dim"),
         (f"  {inert(layer.digest).removeprefix('sha256:')[:12]}", "faint"),
     ]
@@ -56,6 +61,7 @@ def image_page(cluster: Cluster, key: str, width: int, height: int, target: str)
         return missing_page(key)
     page = Page()
     page.add(_identity(cluster, image, width))
+    page.add([_whole(image, width)])
     page.add([rule(width, (("layers ", "text bold"), ("top first", "faint")))])
     layers = list(enumerate(image.layers))
     largest = max((layer.size for layer in image.layers), default=1)
@@ -64,6 +70,14 @@ def image_page(cluster: Cluster, key: str, width: int, height: int, target: str)
     page.add(_shared_picture(cluster, width))
     page.add(*_users(cluster, image, width, target))
     return page
+
+
+def _whole(image: Image, width: int) -> Line:
+    """The image as one bar, each layer as wide as its share, the lowest at the left."""
+    total = max(1, sum(layer.size for layer in image.layers))
+    count = len(image.layers)
+    shares = [(layer.size / total, colour(at, count)) for at, layer in enumerate(image.layers)]
+    return ((" ", "text"), *stacked(shares, width - 2))
 
 
 def _identity(cluster: Cluster, image: Image, width: int) -> Block:
@@ -148,7 +162,12 @@ def preview(cluster: Cluster, key: str, width: int, height: int) -> Page:
                 size(layer.size),
                 [
                     (
-                        *slim(layer.size / largest, max(6, width // 3), "net"),
+                        *slim(
+                            layer.size / largest if largest else 0.0,
+                            max(6, width // 3),
+                            "net",
+                            role=colour(index, len(image.layers)),
+                        ),
                         (f"  {layer.entries} entries{shared}", "dim"),
                     )
                 ],

@@ -84,10 +84,10 @@ def interesting_pod(cluster: Cluster) -> str:
 
 
 async def talkative_pod(cluster: Cluster) -> str:
-    """The running pod whose log has most lines."""
+    """The pod whose log has most lines."""
     best, most = interesting_pod(cluster), -1
     for key, pod in sorted(cluster.pods().items()):
-        if status(cluster, pod)[0] != "Running":
+        if not pod.status.container_statuses:
             continue
         name = pod.spec.containers[0].name
         meta = pod.metadata
@@ -151,6 +151,7 @@ async def capture(
                 screen.table.move_to(screen.view.order.index(interesting_pod(app.cluster)))
         else:
             screen.go(place)
+            screen.log_view.timestamps = place.view == "logs"
         await _drawn(pilot)
         text = picture(app)
     scratch = file.with_name(f".{file.name}.{os.getpid()}")

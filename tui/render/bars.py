@@ -30,15 +30,20 @@ def bar(fraction: float, width: int, scale: str, *, tick: float | None = None) -
     return tuple(span for span in ((text[:at], role), mark, (text[at + 1 :], role)) if span[0])
 
 
-def slim(fraction: float, width: int, scale: str, *, tick: float | None = None) -> Line:
-    """A thin bar for dense lists, of half a cell's resolution, with a tick at a fraction."""
+def slim(
+    fraction: float, width: int, scale: str, *, tick: float | None = None, role: str = ""
+) -> Line:
+    """A thin bar for dense lists, of half a cell's resolution, with a tick at a fraction.
+
+    `role` is a colour of its own, instead of one of the scale's.
+    """
     fraction = min(1.0, max(0.0, fraction if fraction == fraction else 0.0))
     halves = round(fraction * width * 2)
     if fraction > 0 and halves == 0:
         halves = 1
     full, half = divmod(halves, 2)
     text = "━" * full + "╸" * half
-    role = heat(scale, fraction)
+    role = role or heat(scale, fraction)
     spans: tuple[Span, ...]
     if tick is None:
         spans = ((text, role), ("━" * (width - len(text)), "track"))
