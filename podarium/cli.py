@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from engine.home import DEFAULT_CLUSTER, ClusterPaths, HomeError, default_home
+from podarium import imagecommands
 from podarium.failure import Failure
 
 
@@ -271,23 +272,6 @@ def plan(filename: str) -> None:
 
 
 @cli.command()
-@click.option("-i", "--input", "archive", required=True, type=click.Path(path_type=Path))
-def load(archive: Path) -> None:
-    """Load images from a docker-archive, an oci-archive or an OCI layout folder."""
-    from podarium.images import load
-
-    load(default_home(), archive)
-
-
-@cli.command()
-def images() -> None:
-    """The images that every cluster of this machine shares."""
-    from podarium.images import images
-
-    images(default_home())
-
-
-@cli.command()
 @cluster_option
 def kubeconfig(paths: ClusterPaths) -> None:
     """Print the path of the cluster's kubeconfig: export KUBECONFIG=$(podarium kubeconfig)."""
@@ -304,3 +288,7 @@ def doctor(as_json: bool) -> None:
     from podarium.doctor import doctor
 
     doctor(default_home(), as_json=as_json)
+
+
+for command in imagecommands.COMMANDS:
+    cli.add_command(command)

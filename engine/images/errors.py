@@ -31,6 +31,6 @@ class ImageNotFound(ImageError):
         self.available = tuple(available)
         there = ", ".join(self.available) or "nothing"
         super().__init__(
-            f"image {reference!r} is not in the store, which has {there}; load it with"
-            " `podarium load -i ARCHIVE` (docker-archive, oci-archive or OCI layout)"
+            f"image {reference!r} is not in the store, which has {there}; get it with"
+            " `podarium pull REF` or `podarium load -i ARCHIVE`"
         )

@@ -3,19 +3,19 @@
 import shutil
 import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 
 from engine.images.errors import BadImage
 from engine.images.registry.client import Repository
-from engine.images.registry.errors import Cancelled, NoRoom, Unreachable
+from engine.images.registry.errors import NoRoom, Unreachable
 from engine.images.registry.http import ATTEMPTS, Http, Lost
 from engine.images.registry.ingest import Ingest, Part
 from engine.images.registry.progress import Meter, State
 from engine.images.registry.session import Sources
+from engine.images.registry.workers import together
 from engine.images.store import ImageStore
 from engine.images.types import Descriptor
 
-PARALLEL = 3
 _WORTH = 1 << 20  # a try that brought so much does not count as a failure
 
 
@@ -36,19 +36,9 @@ class Download:
         Raise RegistryError, BadImage, or OSError.
         """
         self._room([blob for blob, _ in blobs])
-        with ThreadPoolExecutor(PARALLEL, "pull") as pool:
-            # Small ones first: they free their threads for the large ones.
-            ordered = sorted(blobs, key=lambda each: each[0].size)
-            tasks = [pool.submit(self.one, *each) for each in ordered]
-            try:
-                done, _ = wait(tasks, return_when=FIRST_EXCEPTION)
-            except BaseException:  # an interrupt comes to the waiting thread only
-                self._http.stop.cancel()
-                raise
-            failed = [error for task in done if (error := task.exception()) is not None]
-            if failed:
-                self._http.stop.cancel()
-                raise min(failed, key=lambda error: isinstance(error, Cancelled))
+        # Small ones first: they free their threads for the large ones.
+        ordered = sorted(blobs, key=lambda each: each[0].size)
+        together([partial(self.one, *each) for each in ordered], self._http.stop)
 
     def one(self, blob: Descriptor, meter: Meter) -> None:
         """Fetch one blob, unless it is there."""
@@ -57,8 +47,8 @@ class Download:
                 meter.end(State.PRESENT)
                 return
             part.recall(self._http.stop.check)
-            resumed = part.done > 0
-            meter.begin(part.done)
+            resumed = part.done
+            meter.begin(resumed, resumed)
             self._fill(part, blob, meter)
             try:
                 part.verify()

@@ -168,21 +168,22 @@ class Http:
         Raise Unreachable, RateLimited, BadAnswer or Cancelled.
         """
         for attempt in range(1, ATTEMPTS + 1):
-            last = attempt == ATTEMPTS or not request.safe
+            last = attempt == ATTEMPTS
             try:
                 answer = self._follow(request)
             except Lost as error:
-                if last:
+                if last or not request.safe:
                     raise Unreachable(request.url.origin.netloc, str(error)) from error
                 self.pause(attempt, str(error))
                 continue
-            if answer.status not in _PASSING or (last and answer.status != 429):
+            limited = answer.status == 429  # it was not even looked at
+            if answer.status not in _PASSING or (not limited and (last or not request.safe)):
                 return answer
             with answer:
                 wait = _retry_after(answer.header("Retry-After"))
             why = f"{answer.url.origin.netloc} says {answer.status}"
             if last or (wait or 0) > _LONGEST_WAIT_S:
-                if answer.status == 429:
+                if limited:
                     raise RateLimited(_limited(answer, wait), wait)
                 raise Unreachable(answer.url.origin.netloc, f"{why}, try again in {wait:.0f} s")
             self.pause(attempt, why, wait)

@@ -1,6 +1,5 @@
 """What happens in a pull or push, as events: typed, and told as they happen, from any thread."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -62,20 +61,20 @@ def unwatched(event: Event) -> None:
 
 
 class Meter:
-    """One blob's progress: counts, and tells at most ten times a second and at each turn."""
+    """One blob's progress, for the thread that moves it: counts, and tells at each turn and, in
+    between, at most ten times a second."""
 
     def __init__(self, blob: BlobProgress, watch: Watch, now: Callable[[], float]) -> None:
         self.blob = blob
         self._watch = watch
         self._now = now
         self._told = self._at = now()
-        self._lock = threading.Lock()
         self._since = 0
 
-    def begin(self, done: int) -> None:
-        """So many bytes are there already."""
+    def begin(self, done: int, resumed: int = 0) -> None:
+        """So many bytes are there; so many of them were when it all began."""
         self._at, self._since = self._now(), 0
-        self._tell(state=State.ACTIVE, done=done, resumed=done, rate=0.0, remaining=None)
+        self._tell(state=State.ACTIVE, done=done, resumed=resumed, remaining=None)
 
     def add(self, count: int) -> None:
         """More bytes came."""
@@ -98,7 +97,6 @@ class Meter:
         self._tell(state=state, done=self.blob.size, remaining=0.0)
 
     def _tell(self, **changes: object) -> None:
-        with self._lock:
-            self.blob = replace(self.blob, **changes)  # type: ignore[arg-type]
-            self._told = self._now()
+        self.blob = replace(self.blob, **changes)  # type: ignore[arg-type]
+        self._told = self._now()
         self._watch(self.blob)
