@@ -16,11 +16,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.home import ClusterPaths
+from engine.runtime.cgroup import tree
 from engine.runtime.cgroup.api import detect
 from engine.runtime.runtime import ContainerConfig, ContainerState, Runtime, SandboxConfig
 from tests.bench import podstart
@@ -152,49 +153,78 @@ class Ours:
         return sum(map(int, stat[11:15])) / _TICK + own.ru_utime + own.ru_stime
 
 
+@dataclass(frozen=True)
+class Lab:
+    """All that start containers, each its own of one kind."""
+
+    floor: Floor
+    ours: Ours
+    others: list[Variant]
+
+
 def measure(runs: int) -> list[Row]:
     """First instruction and end, for each runtime; the bars are DESIGN's."""
-    os.nice(-20)
-    with tempfile.TemporaryDirectory(prefix="pdb") as folder:
-        variants = asyncio.run(_measure(Path(folder), runs * ROUNDS_PER_RUN))
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, -20)
+    try:
+        with tempfile.TemporaryDirectory(prefix="pdb") as folder:
+            variants = asyncio.run(_measure(Path(folder), runs * ROUNDS_PER_RUN))
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, usual)
     _show(variants)
     submitted = podstart.measure(4 * runs)
-    print(
-        f"pod created through the API to first instruction: {statistics.median(submitted):.1f} ms"
-    )
+    median = statistics.median(submitted)
+    print(f"pod created through the API to first instruction: {median:.1f} ms", end=" ")
     print(f"(median of {len(submitted)})\n")
     return _rows(variants)
 
 
 async def _measure(folder: Path, rounds: int) -> list[Variant]:
+    async with lab(folder) as made:
+        _same(*await both(made))
+        variants = [
+            Variant("C floor, nothing prepared", lambda: made.floor.time("cold")),
+            Variant("C floor, sandbox prepared", lambda: made.floor.time("prepared")),
+            Variant("Podarium, nothing prepared", made.ours.cold),
+            Variant("Podarium, sandbox prepared", made.ours.prepared),
+            *made.others,
+        ]
+        for _ in range(rounds):
+            for variant in variants:
+                turn = [await variant.start() for _ in range(variant.each)]
+                variant.rounds.append(turn)
+    return variants
+
+
+@asynccontextmanager
+async def lab(folder: Path) -> AsyncIterator[Lab]:
+    """Below `folder`, whose path is short, and in cgroups of its own."""
     hierarchy = detect()
     paths = ClusterPaths.of(folder, "bench")
     for name in (b"pod", b"floor", b"oci"):
         hierarchy.create(paths.cgroup + b"/" + name)
-    try:
+    with ExitStack() as closing:
+        closing.callback(_remove_everywhere, os.fsdecode(paths.cgroup))
         container = Container.make(folder / "ours", hierarchy, paths.cgroup + b"/pod/main")
         beside = Container.make(folder / "floor", hierarchy, paths.cgroup + b"/floor/main")
         program = build("start", folder)
-        floor, others = Floor(program, beside), Floor(program, beside, *_V1_ALONE)
+        floors = [Floor(program, beside), Floor(program, beside, *_V1_ALONE)]
+        for floor in floors:
+            closing.callback(floor.close)
         async with _keeper(paths, container) as ours:
-            seen, _ = await ours.run("prepared", *_SHOWN)
-            _same(facts(floor.show()), facts(seen))
-            variants = [
-                Variant("C floor, nothing prepared", lambda: floor.time("cold")),
-                Variant("C floor, sandbox prepared", lambda: floor.time("prepared")),
-                Variant("Podarium, nothing prepared", ours.cold),
-                Variant("Podarium, sandbox prepared", ours.prepared),
-                *_others(beside, others, paths.cgroup + b"/oci/main"),
-            ]
-            for _ in range(rounds):
-                for variant in variants:
-                    turn = [await variant.start() for _ in range(variant.each)]
-                    variant.rounds.append(turn)
-        floor.close()
-        others.close()
-    finally:
-        hierarchy.remove(paths.cgroup)
-    return variants
+            yield Lab(floors[0], ours, _others(beside, floors[1], paths.cgroup + b"/oci/main"))
+
+
+def _remove_everywhere(cgroup: str) -> None:
+    """Also from the trees that we do not use: other runtimes join all there are."""
+    for directory in Path("/sys/fs/cgroup").glob(f"*/{cgroup}"):
+        tree.remove(os.fsencode(directory), time.monotonic() + 2)
+
+
+async def both(made: Lab) -> tuple[dict[str, object], dict[str, object]]:
+    """What a container of the floor sees of its isolation, and what one of ours sees."""
+    seen, _ = await made.ours.run("prepared", *_SHOWN)
+    return facts(made.floor.show()), facts(seen)
 
 
 @asynccontextmanager
