@@ -217,7 +217,8 @@ async def lab(folder: Path) -> AsyncIterator[Lab]:
 
 def _remove_everywhere(cgroup: str) -> None:
     """Also from the trees that we do not use: other runtimes join all there are."""
-    for directory in Path("/sys/fs/cgroup").glob(f"*/{cgroup}"):
+    root = Path("/sys/fs/cgroup")
+    for directory in (root / cgroup, *root.glob(f"*/{cgroup}")):
         tree.remove(os.fsencode(directory), time.monotonic() + 2)
 
 
