@@ -26,6 +26,7 @@ _SYSCTLS = (
     (b"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0"),
     (b"/proc/sys/net/ipv4/ping_group_range", b"0 2147483647"),
 )
+_ADVERTISED = b"/proc/sys/net/ipv6/conf/default/accept_ra"
 
 
 _LO = 1
@@ -88,6 +89,7 @@ def _make(hostname: str, home: dict[str, int]) -> tuple[dict[str, int], socket.s
         socket.sethostname(hostname)
         for file, value in _SYSCTLS:
             _write(file, value)
+        trust_no_router()
         inside = netlink.connect()
         netlink.request(inside, netlink.link_up(_LO))
         return own_namespaces(), inside
@@ -99,6 +101,12 @@ def _make(hostname: str, home: dict[str, int]) -> tuple[dict[str, int], socket.s
 def own_namespaces() -> dict[str, int]:
     """Descriptors of the network, ipc and uts namespaces that this process is in."""
     return {kind: os.open(file, os.O_RDONLY | os.O_CLOEXEC) for kind, file in _FILES.items()}
+
+
+def trust_no_router() -> None:
+    """No link that this network namespace will have heeds router advertisements: any pod on the
+    bridge could send one, and get the IPv6 traffic of its neighbours (CVE-2020-10749)."""
+    _write(_ADVERTISED, b"0")
 
 
 def _write(file: bytes, value: bytes) -> None:

@@ -21,7 +21,7 @@ from engine.runtime.keeper.client import Client, Request
 from engine.runtime.keeper.container import Container
 from engine.runtime.keeper.loop import Loop
 from engine.runtime.keeper.process import StartFailure
-from engine.runtime.keeper.sandbox import Sandbox, own_namespaces
+from engine.runtime.keeper.sandbox import Sandbox, own_namespaces, trust_no_router
 from engine.runtime.ops.base import Context
 
 TYPE_CHECKING = False
@@ -50,6 +50,7 @@ class Keeper:
         self._sandboxes: dict[str, Sandbox] = {}
         self._home = own_namespaces()
         self._pid_namespace = os.open(b"/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        trust_no_router()
         self._node = netlink.connect()
         netlink.request(self._node, netlink.link_up(_LO))
         # Each container costs us three descriptors; what it gets itself is what we were given.
