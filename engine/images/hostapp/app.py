@@ -35,8 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, message: str, *args: object) -> None:
-        if self.path != "/healthz":
-            print(f"{self.client_address[0]} {message % args}", flush=True)
+        print(f"{self.client_address[0]} {message % args}", flush=True)
 
 
 def main() -> None:
