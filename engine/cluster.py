@@ -228,8 +228,10 @@ class Cluster:
             from engine.images.store import ImageStore
             from engine.kubelet.gateway import Gateway
             from engine.kubelet.kubelet import Kubelet
+            from engine.kubelet.pulls import ImagePuller
 
             images, hierarchy = ImageStore(self.paths.images), detect()
+            puller = ImagePuller(images, self.paths.home)
             self._closing.callback(images.close)
             kubelets = [
                 Kubelet(
@@ -237,6 +239,7 @@ class Cluster:
                     node=self._node(config, shape),
                     runtime=runtime,
                     images=images,
+                    puller=puller,
                     paths=self.paths.node(shape.name),
                     hierarchy=hierarchy,
                     relaunch=partial(self._restart_node, config, shape),

@@ -47,6 +47,7 @@ class Ground:
             node.hierarchy.limit(cgroup, qos.pod_resources(pod, node.config.milli))
             self.folders.volumes.mkdir(parents=True, exist_ok=True)
         needed = [a | b for a, b in zip(environment.needs(pod), volumes.needs(pod), strict=True)]
+        needed[1].update(secret.name for secret in pod.spec.image_pull_secrets)
         known = await node.sources.references(self._uid, pod.metadata.namespace, *needed)
         mounted: dict[str, Mountable] = {}
         if pod.spec.volumes:

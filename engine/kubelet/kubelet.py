@@ -19,6 +19,7 @@ from engine.home import NodePaths
 from engine.images.store import ImageStore
 from engine.kubelet import admission, folders, qos
 from engine.kubelet.node import LocalNode, NodeConfig
+from engine.kubelet.pulls import ImagePuller
 from engine.kubelet.registration import Registration
 from engine.kubelet.sampler import NodeSampler, Target, links_of
 from engine.kubelet.sources import Sources
@@ -39,7 +40,8 @@ log = logging.getLogger(__name__)
 
 
 class Kubelet:
-    """`relaunch` gives a new runtime, with its network, when the keeper has died."""
+    """`puller` and `images` are shared with the engine's other nodes. `relaunch` gives a new
+    runtime, with its network, when the keeper has died."""
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class Kubelet:
         images: ImageStore,
         paths: NodePaths,
         hierarchy: Hierarchy,
+        puller: ImagePuller | None = None,
         relaunch: Callable[[], Awaitable[Runtime]] | None = None,
     ) -> None:
         self.name = node.name
@@ -61,6 +64,7 @@ class Kubelet:
             client=client,
             runtime=runtime,
             images=images,
+            puller=puller or ImagePuller(images, paths.cluster.home),
             paths=paths,
             hierarchy=hierarchy,
             events=EventRecorder(client, COMPONENT, host=node.name),

@@ -15,8 +15,9 @@ from engine.kubelet.folders import PodFolders
 from engine.kubelet.handlers import Handlers
 from engine.kubelet.logs import last_lines
 from engine.kubelet.node import LocalNode
+from engine.kubelet.podimages import FoundImage
 from engine.kubelet.probes import Kind, Verdict
-from engine.kubelet.starter import IMAGE, STOP_SIGNAL, NotStarted, PodGround, find_image, start
+from engine.kubelet.starter import IMAGE, STOP_SIGNAL, NotStarted, PodGround, start
 from engine.kubelet.status import KILLED, LOST, LOST_TEXT, Life, Record
 from engine.kubelet.stopping import Stopping, run_hook
 from engine.runtime.runtime import ContainerState, KeeperLost
@@ -55,20 +56,19 @@ class Lives:
         over.set()
         return over
 
-    async def start(self, ground: PodGround, container: Container) -> None:
+    async def start(self, ground: PodGround, container: Container, found: FoundImage) -> None:
         """Begin the container's next life. Raise NotStarted; its record then says why."""
         pod, name, record = ground.pod, container.name, self.record(container.name)
         attempt = record.life.attempt + 1 if record.life else 0
         try:
-            image, lowerdirs = await find_image(self._node, container)
-            record.image_id = str(image.digest)
-            text = f'Container image "{container.image}" already present on machine'
-            self.event(pod, name, "Normal", "Pulled", text)
+            record.image_id = str(found.image.digest)
             await self._let_go(name)
             self._starting = True
-            state = await start(self._node, ground, container, attempt, image, lowerdirs)
+            state = await start(
+                self._node, ground, container, attempt, found.image, found.lowerdirs
+            )
         except NotStarted as error:
-            self._not_started(pod, container, attempt, error)
+            self.not_started(pod, container, error)
             raise
         finally:
             self._starting = False
@@ -81,12 +81,16 @@ class Lives:
             self.exited(pod, container, self._early[state.id])
         self._early.clear()
 
-    def _not_started(self, pod: Pod, container: Container, attempt: int, error: NotStarted) -> None:
+    def not_started(self, pod: Pod, container: Container, error: NotStarted) -> None:
+        """A try did not become a life, and this is why."""
         record = self.record(container.name)
         record.waiting = (error.reason, str(error))
-        self.event(pod, container.name, "Warning", "Failed", f"Error: {error}")
+        # Of an image the cause was told already.
+        what = error.reason if "Image" in error.reason else error
+        self.event(pod, container.name, "Warning", "Failed", f"Error: {what}")
         if error.reason == "RunContainerError":
             # The runtime tried: a life, if a short one, and it counts for back-off.
+            attempt = record.life.attempt + 1 if record.life else 0
             record.last = record.life
             now = time.time()
             record.life = Life("", attempt, now, now, START_ERROR, "StartError", str(error))

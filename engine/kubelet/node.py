@@ -12,6 +12,7 @@ from engine.images.store import ImageStore
 from engine.kubelet.admission import Room
 from engine.kubelet.backoff import Backoff
 from engine.kubelet.downward import NodeFacts
+from engine.kubelet.pulls import ImagePuller
 from engine.kubelet.sources import Sources
 from engine.network.ipam import PodPool
 from engine.runtime.cgroup.api import Hierarchy
@@ -58,6 +59,7 @@ class LocalNode:
     client: Client
     runtime: Runtime
     images: ImageStore
+    puller: ImagePuller
     paths: NodePaths
     hierarchy: Hierarchy
     events: EventRecorder

@@ -72,27 +72,6 @@ def labels(pod: Pod, container: str = "", attempt: int = 0) -> dict[str, str]:
     return found
 
 
-async def find_image(node: LocalNode, container: Container) -> tuple[Image, list[Path]]:
-    """The image and its layers' folders, top first.
-
-    Raise NotStarted when it is not in the store.
-    """
-
-    def find() -> tuple[Image, list[Path]]:
-        image = node.images.resolve(container.image)
-        return image, node.images.prepare(image)
-
-    try:
-        # One at a time for each image: pods that wait for a layer to be unpacked must not hold the
-        # threads that other pods need.
-        async with node.image_turns[container.image]:
-            return await asyncio.to_thread(find)
-    except ImageError as error:
-        never = container.image_pull_policy == "Never"
-        reason = "ErrImageNeverPull" if never else "ErrImagePull"
-        raise NotStarted(reason, str(error)) from error
-
-
 async def start(
     node: LocalNode,
     ground: PodGround,

@@ -68,13 +68,13 @@ class Waiting:
         if wait and failure.reason == "ErrImagePull":
             text = f'Back-off pulling image "{container.image}"'
             record.waiting = ("ImagePullBackOff", f"{text}: {failure.reason}: {failure.message}")
-            self._once(container.name, failure.at, text)
+            self._once(container.name, failure.at, text, "Normal")
         return wait
 
-    def _once(self, name: str, since: float, text: str) -> None:
+    def _once(self, name: str, since: float, text: str, type: str = "Warning") -> None:
         if (name, since) not in self._told:
             self._told = {told for told in self._told if told[0] != name} | {(name, since)}
-            self._say(name, "Warning", "BackOff", text)
+            self._say(name, type, "BackOff", text)
 
     def begins(self, container: Container, record: Record, now: float) -> None:
         """A try begins."""

@@ -16,6 +16,7 @@ from engine.kubelet.folders import remove_files
 from engine.kubelet.ground import Ground
 from engine.kubelet.lives import Lives
 from engine.kubelet.node import LocalNode
+from engine.kubelet.podimages import PodImages
 from engine.kubelet.qos import is_sidecar
 from engine.kubelet.report import Reporter
 from engine.kubelet.starter import NotStarted, PodGround
@@ -50,6 +51,7 @@ class PodWorker:
         )
         self._reporter = Reporter(node.client, self._facts, pod)
         self._waiting = Waiting(node, pod.metadata.uid, self._say)
+        self._images = PodImages(node, self._say, self.wake)
         self._standing: PodGround | None = None
         self._stale = True
         self._gone = self._cleared = False
@@ -165,6 +167,7 @@ class PodWorker:
 
     async def close(self) -> None:
         """Stop watching; the containers live on."""
+        self._images.close()
         await self.lives.close()
 
     async def _step(self) -> float | None:
@@ -244,9 +247,16 @@ class PodWorker:
         wait = self._waiting.remaining(self.pod, container, record, now)
         if wait:
             return wait
+        try:
+            found = await self._images.ready(self.pod, container, ground.references)
+        except NotStarted as error:
+            self.lives.not_started(self.pod, container, error)
+            return self._waiting.failed(container.name, error, time.time())
+        if found is None:
+            return None  # the end of the pull wakes us
         self._waiting.begins(container, record, now)
         try:
-            await self.lives.start(ground, container)
+            await self.lives.start(ground, container, found)
         except NotStarted as error:
             if error.reason == "RunContainerError":
                 return 0.0  # it is a life that ended, and is treated as one
@@ -260,6 +270,7 @@ class PodWorker:
     async def _wind_down(self, deleted: bool) -> None:
         """End what runs, sidecars last; then take the ground away; of a deleted pod everything."""
         self._facts.terminal = True
+        self._images.close()
         sidecars = [c for c in self.pod.spec.init_containers if is_sidecar(c)]
         others = [c for c in self._containers() if c not in sidecars]
         if not self._stop(others):

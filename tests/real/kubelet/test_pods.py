@@ -13,6 +13,8 @@ from engine.types.images import Image
 from engine.types.pods import Pod
 from tests.real.kubelet.conftest import IMAGE, NOTHING, Cluster
 
+# Port 1 (tcpmux) is nobody's.
+NOWHERE = "127.0.0.1:1"
 OBEDIENT = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 1000 & wait $!; done"
 
 
@@ -193,21 +195,22 @@ async def test_a_deadline_fails_the_pod(cluster: Cluster) -> None:
 
 
 async def test_a_missing_image_is_waited_for(cluster: Cluster) -> None:
-    await cluster.run("none", {"command": ["true"], "image": "no/such:1"})
+    await cluster.run("none", {"command": ["true"], "image": f"{NOWHERE}/no/such:1"})
     pod = await cluster.until("none", waits_for("ErrImagePull"))
-    assert "is not in the store" in main(pod).state.waiting.message
+    assert "cannot be reached: Connection refused" in main(pod).state.waiting.message
     await cluster.until("none", waits_for("ImagePullBackOff"))
     assert pod.status.phase == "Pending"
     await cluster.delete("none")
 
 
 async def test_an_image_that_comes_is_noticed(cluster: Cluster) -> None:
-    await cluster.run("early", {"command": ["true"], "image": "late:1"}, restartPolicy="Never")
+    late = f"{NOWHERE}/late:1"
+    await cluster.run("early", {"command": ["true"], "image": late}, restartPolicy="Never")
     await cluster.until("early", waits_for("ErrImagePull"))
-    cluster.add_image("late:1")
+    cluster.add_image(late)
     await cluster.until("early", lambda p: p.status.phase == "Succeeded")
     names = [name for each in (await cluster.client.list(Image)).items for name in each.references]
-    assert {"late:1", IMAGE} <= set(names)
+    assert {late, IMAGE} <= set(names)
     await cluster.delete("early")
 
 
@@ -361,6 +364,7 @@ async def test_another_image_restarts_a_container(cluster: Cluster) -> None:
     cluster.add_image("other:1")
     await cluster.run("web", {"command": ["sh", "-c", OBEDIENT]}, restartPolicy="Never")
     await cluster.until("web", running)
+    assert await anext(cluster.follow("web")) == b"up"  # it hears signals from then on
     patch = {"spec": {"containers": [{"name": "main", "image": "other:1"}]}}
     await cluster.strategic_patch("web", patch)
     pod = await cluster.until("web", lambda p: main(p).restart_count == 1 and running(p))
