@@ -23,6 +23,8 @@ from engine.types.registry import Resource, find
 from podarium import documents
 from podarium.connection import ask
 from podarium.failure import Failure
+from podarium.output import tame, write_line
+from tui.render.text import inert
 
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
@@ -80,7 +82,7 @@ def _print_table(tables: list[dict[str, Any]], *, wide: bool, namespaces: bool) 
     for table in tables:
         for row in table["rows"] or []:
             space = [row["object"]["metadata"].get("namespace", "")] * namespaces
-            lines.append(space + [str(row["cells"][i]) for i in shown])
+            lines.append(space + [inert(str(row["cells"][i])) for i in shown])
     if len(lines) == 1:
         click.echo("No resources found", err=True)
         return
@@ -136,7 +138,7 @@ def logs(
             timestamps=timestamps,
         )
         async for line in lines:
-            sys.stdout.buffer.write(line + b"\n")
+            write_line(line)
             if follow:
                 sys.stdout.buffer.flush()
 
@@ -190,7 +192,7 @@ async def _attend(client: Client, pod: Pod) -> int:
     try:
         await _until_started(client, created)
         async for line in client.logs(namespace, name, "main", follow=True):
-            sys.stdout.buffer.write(line + b"\n")
+            write_line(line)
             sys.stdout.buffer.flush()
         return await _exit_code(client, created)
     finally:
@@ -205,7 +207,8 @@ async def _until_started(client: Client, pod: Pod) -> None:
         for container in now.status.container_statuses:
             waiting = container.state.waiting
             if waiting and waiting.reason not in ("", "ContainerCreating", "PodInitializing"):
-                raise Failure(f"pod {now.metadata.name}: {waiting.reason}: {waiting.message}")
+                why = tame(waiting.message)
+                raise Failure(f"pod {now.metadata.name}: {waiting.reason}: {why}")
         for condition in now.status.conditions:
             if condition.type == "PodScheduled" and condition.status == "False":
                 raise Failure(f"pod {now.metadata.name}: {condition.reason}: {condition.message}")
@@ -217,7 +220,7 @@ async def _exit_code(client: Client, pod: Pod) -> int:
             ended = container.state.terminated
             if ended:
                 if ended.message:
-                    click.echo(f"podarium: {ended.reason}: {ended.message}", err=True)
+                    click.echo(f"podarium: {ended.reason}: {tame(ended.message)}", err=True)
                 return ended.exit_code
     raise Failure(f"pod {pod.metadata.name}: gone before it ended: {pod_summary(pod).status}")
 

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from engine.home import ClusterPaths
 from engine.kubelet import qos
 from engine.kubelet.container import Surroundings, container_spec
 from engine.kubelet.volumes import Mountable
@@ -26,6 +28,7 @@ from engine.runtime.runtime import ContainerConfig, ContainerState
 from engine.runtime.spec import Spec
 from engine.types import codec
 from engine.types.pods import Pod
+from tests.real.cluster.conftest import Shell
 from tests.real.runtime.conftest import (
     PYTHON,
     Node,
@@ -195,3 +198,16 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
 def _facts(file: Path) -> tuple[int, ...]:
     found = file.stat()
     return found.st_ino, found.st_mode, found.st_uid, found.st_nlink, found.st_mtime_ns
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Shell]:
+    """A cluster of one node."""
+    with tempfile.TemporaryDirectory(prefix="pd") as home:
+        os.chmod(home, 0o755)  # as /var/lib is
+        shell = Shell(ClusterPaths.of(Path(home), "doors"))
+        shell.podarium("up", "--nodes", "1")
+        try:
+            yield shell
+        finally:
+            shell.podarium("down", "--purge")

@@ -12,8 +12,6 @@ import ssl
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -23,7 +21,6 @@ import pytest
 
 from engine.api import tls
 from engine.config import ClusterConfig
-from engine.home import ClusterPaths
 from tests.real.cluster.conftest import Shell
 from tests.real.cluster.machine import processes
 
@@ -59,19 +56,6 @@ for path in sys.argv[2:]:
     if os.path.exists(path) or usable(path):
         print(path)
 """
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Shell]:
-    """A cluster of one node."""
-    with tempfile.TemporaryDirectory(prefix="pd") as home:
-        os.chmod(home, 0o755)  # as /var/lib is
-        shell = Shell(ClusterPaths.of(Path(home), "doors"))
-        shell.podarium("up", "--nodes", "1")
-        try:
-            yield shell
-        finally:
-            shell.podarium("down", "--purge")
 
 
 def test_an_ordinary_user_can_use_nothing_of_a_cluster(cluster: Shell) -> None:

@@ -21,12 +21,18 @@ _HIDDEN = [
     *range(0x200B, 0x2010),
     *range(0x2028, 0x202F),
     *range(0x2060, 0x2070),
+    0x180E,
     0xFEFF,
     *range(0xFFF9, 0xFFFC),
+    # Shorthand and musical controls, and tags: letters that nobody sees.
+    *range(0x1BCA0, 0x1BCA4),
+    *range(0x1D173, 0x1D17B),
+    *range(0xE0000, 0xE0080),
 ]
 _INERT = str.maketrans(_PICTURES | dict.fromkeys(_HIDDEN, "�"))
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # A CSI sequence, an OSC/DCS/APC/PM string, or any other escape of two characters.
