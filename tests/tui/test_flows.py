@@ -414,7 +414,7 @@ async def test_tab_goes_to_the_preview_and_back() -> None:
     async with running() as driver:
         await goto(driver, "pods")
         await driver.press("tab")
-        assert driver.screen.preview.has_focus
+        assert driver.screen.body.preview.has_focus
         key = driver.screen.table.key
         await driver.press("down")
         assert driver.screen.table.key == key

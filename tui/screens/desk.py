@@ -212,8 +212,8 @@ class ScreenDesk:
     def move(self, dx: int, dy: int) -> None:
         screen = self._screen
         focused = screen.focused
-        if focused is screen.preview:
-            screen.preview.scroll_rows(dy)
+        if focused is screen.body.preview:
+            screen.body.preview.scroll_rows(dy)
         elif self.place.view == "list":
             screen.table.move(dy)
         elif self.place.view == "logs":
@@ -227,8 +227,8 @@ class ScreenDesk:
 
     def page(self, pages: int) -> None:
         screen = self._screen
-        if screen.focused is screen.preview:
-            screen.preview.scroll_rows(pages * screen.preview.size.height)
+        if screen.focused is screen.body.preview:
+            screen.body.preview.scroll_rows(pages * screen.body.preview.size.height)
         elif self.place.view == "list":
             screen.table.move_page(pages)
         elif self.place.view == "logs":
@@ -251,10 +251,10 @@ class ScreenDesk:
         screen = self._screen
         if self.place.view == "overview":
             screen.sheet.next_target()
-        elif not screen.preview.is_on_screen or screen.focused is screen.preview:
+        elif not screen.body.preview.is_on_screen or screen.focused is screen.body.preview:
             screen.focus_body()
         else:
-            screen.set_focus(screen.preview)
+            screen.set_focus(screen.body.preview)
 
     def next_part(self, step: int) -> None:
         place = self.place

@@ -14,20 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
-
-from engine.types.images import Image
 
 from ..commands.all import COMMANDS
 from ..model.boot import Boot
 from ..model.cluster import Cluster
 from ..model.columns import listing
-from ..model.images import reference
 from ..model.place import Place, Within
 from ..model.view import View
 from ..pages.boot import boot_page
-from ..pages.strip import strip
 from ..widgets.key_bar import KeyBar
 from ..widgets.log_view import LogView
 from ..widgets.prompt import Prompt
@@ -35,8 +30,10 @@ from ..widgets.sheet import Sheet
 from ..widgets.status_bar import StatusBar
 from ..widgets.table import Table
 from ..widgets.text_view import TextView
+from .body import PREVIEW_FROM, Body
+from .crumbs import crumb, log_mode
 from .desk import ScreenDesk
-from .pages import PREVIEWED, Pages
+from .pages import Pages
 from .reading import FLUSH_SECONDS, Reading
 from .trail import Trail, Visit
 
@@ -46,9 +43,6 @@ if TYPE_CHECKING:
 FLASH_SECONDS = 4
 REST = 12.0
 """How much longer than a painting of changes the time to the next one is: a twelfth of a core."""
-PREVIEW_FROM = 104
-STRIP_FROM = (170, 46)
-"""Columns and rows from which a list has charts below it."""
 
 
 class MainScreen(Screen[None]):
@@ -77,14 +71,10 @@ class MainScreen(Screen[None]):
         self.namespace = ""
         self.trail = Trail()
         self.pages = Pages(cluster)
-        self.view = View(cluster, listing("pods"))
+        self.body = Body(cluster, self.pages)
+        self.table, self.sheet = self.body.table, self.body.sheet
+        self.text, self.log_view = self.body.text, self.body.log_view
         self.status = StatusBar(cluster, self._mode)
-        self.table = Table(self.view, id="table")
-        self.sheet = Sheet(id="sheet")
-        self.text = TextView(id="text")
-        self.log_view = LogView(id="log")
-        self.preview = Sheet(id="preview")
-        self.strip = Sheet(id="strip")
         self.keys = KeyBar()
         self.prompt_line = Prompt(lambda: list(cluster.objects("namespaces")))
         self.desk = ScreenDesk(self)
@@ -100,21 +90,13 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield self.status
-        with Horizontal(id="body"):
-            with Vertical(id="main"):
-                yield self.sheet
-                yield self.table
-                yield self.text
-                yield self.log_view
-                yield self.strip
-            with Vertical(id="side"):
-                yield self.preview
+        yield self.body
         yield self.keys
         yield self.prompt_line
 
     def on_mount(self) -> None:
         self.cluster.on_change = self._changed
-        self._display("sheet")
+        self._display(self.sheet)
         self._follow()
         if self.boot.file is not None or not self.cluster.objects("nodes"):
             self._show_boot()
@@ -181,7 +163,7 @@ class MainScreen(Screen[None]):
             if changes.stats:
                 self.view.tick()
             self.table.update()
-            self._refresh_preview()
+            self.body.refresh_preview()
             self._crumbs()
         elif self.sheet.display:
             self.sheet.update()
@@ -213,6 +195,11 @@ class MainScreen(Screen[None]):
             self.reading.anatomy(self.place)
 
     # -- where one is ------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """The list that is shown, or was last."""
+        return self.body.view
 
     @property
     def place(self) -> Place:
@@ -256,14 +243,14 @@ class MainScreen(Screen[None]):
         if place.view == "list":
             self._show_list(visit)
         elif place.view == "logs":
-            self._display("log")
+            self._display(self.log_view)
             self.reading.logs(place)
         elif place.view in ("describe", "yaml"):
-            self._display("text")
+            self._display(self.text)
             self.text.show_text([(("  loading …", "dim"),)])
             self.reading.text(place)
         else:
-            self._display("sheet")
+            self._display(self.sheet)
             self.sheet.show(self.pages.source(place), top=visit.top, target=visit.key)
             if place.view == "pod":
                 self.reading.anatomy(place)
@@ -275,42 +262,24 @@ class MainScreen(Screen[None]):
         view = View(self.cluster, listing(place.kind), place.within)
         view.namespace = self.namespace
         view.set_filter(visit.filter)
-        self.view = view
-        self._display("table")
-        self.table.show(view, visit.key)
-        self._refresh_preview()
+        self.body.show_list(view, visit.key)
+        self._focus()
 
-    def _display(self, name: str) -> None:
+    def _display(self, view: Sheet | Table | TextView | LogView) -> None:
         """Swap the view in the body."""
-        widgets = {
-            "sheet": self.sheet,
-            "table": self.table,
-            "text": self.text,
-            "log": self.log_view,
-        }
-        for key, widget in widgets.items():
-            widget.display = key == name
-        self.query_one("#side").display = (
-            name == "table"
-            and self.size.width >= PREVIEW_FROM
-            and self.view.listing.kind in PREVIEWED
-        )
-        width, height = STRIP_FROM
-        roomy = self.size.width >= width and self.size.height >= height
-        self.strip.display = name == "table" and roomy and "stats" not in self.cluster.missing
-        self.strip.source = lambda w, h, t: strip(self.cluster, self.view, w, h)
-        if not self.prompt_line.open:
-            self.set_focus(widgets[name])
+        self.body.display_only(view)
+        self._focus()
 
-    def _refresh_preview(self) -> None:
-        if self.query_one("#side").display:
-            self.preview.source = self.pages.preview(self.view.listing.kind, self.table.key)
-            self.preview.update()
-        if self.strip.display:
-            self.strip.update()
+    def _focus(self) -> None:
+        if not self.prompt_line.open:
+            self.focus_body()
 
     def _crumbs(self) -> None:
-        names = [self._crumb(visit.place) for visit in self.trail.visits]
+        here = self.trail.here
+        names = [
+            crumb(v.place, self.cluster, self.namespace, self.view if v is here else None)
+            for v in self.trail.visits
+        ]
         commands = sorted(
             (c for c in COMMANDS.applying(self.scopes) if c.hint and c.keys), key=lambda c: c.rank
         )
@@ -321,29 +290,8 @@ class MainScreen(Screen[None]):
             right = self.log_view.position
         self.keys.show(names[-3:], commands, right)
 
-    def _crumb(self, place: Place) -> str:
-        if place.view == "list":
-            where = f" of {place.within.title}" if place.within else ""
-            space = f" in {self.namespace}" if self.namespace else ""
-            here = place == self.place
-            hidden = f" /{self.view.filter}" if here and self.view.filter else ""
-            count = f" {len(self.view.order)}" if here else ""
-            return f"{place.kind}{count}{where}{space}{hidden}"
-        if place.view == "logs":
-            return f"{'previous logs' if place.previous else 'logs'} {place.part}"
-        if place.view == "overview":
-            return f"overview{f' of {self.namespace}' if self.namespace else ''}"
-        if place.view == "image":
-            image = self.cluster.get("images", place.key)
-            return reference(image) if isinstance(image, Image) else place.name
-        return place.view if place.view in ("describe", "yaml") else place.name
-
     def _mode(self) -> str:
-        if self.place.view != "logs":
-            return ""
-        view = self.log_view
-        states = (("follow", view.following), ("wrap", view.wrap), ("times", view.timestamps))
-        return "  ".join(f"{name}:{'on' if on else 'off'}" for name, on in states)
+        return log_mode(self.log_view) if self.place.view == "logs" else ""
 
     # -- keys, messages, mouse ---------------------------------------------------------------
 
@@ -382,7 +330,7 @@ class MainScreen(Screen[None]):
     def tell_place(self) -> None:
         """The words about where one is have changed."""
         self._crumbs()
-        self._refresh_preview()
+        self.body.refresh_preview()
         self.status.repaint()
 
     def start_at(self, place: Place) -> None:
@@ -399,13 +347,11 @@ class MainScreen(Screen[None]):
 
     def focus_body(self) -> None:
         """Focus the view in the body."""
-        for widget in (self.table, self.sheet, self.text, self.log_view):
-            if widget.display:
-                self.set_focus(widget)
+        self.set_focus(self.body.shown)
 
     @on(Table.Moved)
     def _row_changed(self, event: Table.Moved) -> None:
-        self._refresh_preview()
+        self.body.refresh_preview()
 
     @on(LogView.Moved)
     def _log_moved(self) -> None:
@@ -448,5 +394,5 @@ class MainScreen(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= PREVIEW_FROM, "-wide")
         if self.place.view == "list" and not self._booting:
-            self._display("table")
-            self.call_after_refresh(self._refresh_preview)
+            self._display(self.table)
+            self.call_after_refresh(self.body.refresh_preview)

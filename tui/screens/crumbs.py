@@ -1,0 +1,35 @@
+"""Words about where one is: the crumbs of the key bar, the mode of the status bar."""
+
+from __future__ import annotations
+
+from engine.types.images import Image
+
+from ..model.cluster import Cluster
+from ..model.images import reference
+from ..model.place import Place
+from ..model.view import View
+from ..widgets.log_view import LogView
+
+
+def crumb(place: Place, cluster: Cluster, namespace: str, view: View | None = None) -> str:
+    """A place in few words; `view` is the list that is in sight there."""
+    if place.view == "list":
+        where = f" of {place.within.title}" if place.within else ""
+        space = f" in {namespace}" if namespace else ""
+        hidden = f" /{view.filter}" if view is not None and view.filter else ""
+        count = f" {len(view.order)}" if view is not None else ""
+        return f"{place.kind}{count}{where}{space}{hidden}"
+    if place.view == "logs":
+        return f"{'previous logs' if place.previous else 'logs'} {place.part}"
+    if place.view == "overview":
+        return f"overview{f' of {namespace}' if namespace else ''}"
+    if place.view == "image":
+        image = cluster.get("images", place.key)
+        return reference(image) if isinstance(image, Image) else place.name
+    return place.view if place.view in ("describe", "yaml") else place.name
+
+
+def log_mode(view: LogView) -> str:
+    """How the log is shown."""
+    states = (("follow", view.following), ("wrap", view.wrap), ("times", view.timestamps))
+    return "  ".join(f"{name}:{'on' if on else 'off'}" for name, on in states)
