@@ -239,6 +239,63 @@ def logs(
     )
 
 
+@cli.command(name="exec")
+@cluster_option
+@click.option("-c", "--container", default="")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("-i", "--stdin", "interactive", is_flag=True, help="Pass standard input on.")
+@click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
+@click.argument("pod")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(
+    paths: ClusterPaths,
+    container: str,
+    namespace: str,
+    interactive: bool,
+    tty: bool,
+    pod: str,
+    command: tuple[str, ...],
+) -> None:
+    """Run a command in a running container: podarium exec -it POD -- sh."""
+    from podarium.sessions import exec
+
+    exec(
+        paths,
+        pod,
+        command,
+        container=container,
+        namespace=namespace,
+        interactive=interactive,
+        tty=tty,
+    )
+
+
+@cli.command(name="port-forward")
+@cluster_option
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    default=["127.0.0.1", "::1"],
+    show_default=True,
+    help="Where to listen.",
+)
+@click.argument("pod")
+@click.argument("ports", nargs=-1, required=True, metavar="LOCAL:REMOTE...")
+def port_forward(
+    paths: ClusterPaths,
+    namespace: str,
+    addresses: tuple[str, ...],
+    pod: str,
+    ports: tuple[str, ...],
+) -> None:
+    """Reach a pod's ports from this machine: podarium port-forward POD 8080:80."""
+    from podarium.sessions import port_forward
+
+    port_forward(paths, pod, ports, namespace=namespace, addresses=list(addresses))
+
+
 @cli.command(context_settings={"ignore_unknown_options": True})
 @cluster_option
 @click.option("--name", default="", help="The pod's name.  [default: run-…]")

@@ -20,6 +20,7 @@ from engine.client import kubeconfig
 from engine.client.errors import KubeconfigError, Unreachable
 from engine.client.kubeconfig import Access
 from engine.client.transport import Response, error_of
+from engine.client.websocket import MESSAGE_MAX, End
 
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
@@ -117,12 +118,39 @@ class HttpTransport:
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
                     raise self._unreachable(error) from error
                 raise error_of(answer.status, body)
-            _keep_alive(answer)
+            transport = answer.connection.transport if answer.connection is not None else None
+            _keep_alive(transport.get_extra_info("socket") if transport is not None else None)
             self._streams.add(answer)
             yield self._chunks(answer)
         finally:
             self._streams.discard(answer)
             answer.close()
+
+    @asynccontextmanager
+    async def socket(
+        self, path: str, *, query: Sequence[tuple[str, str]], protocols: Sequence[str]
+    ) -> AsyncIterator[tuple[End, str]]:
+        options = {k: v for k, v in self._options.items() if k != "allow_redirects"}
+        try:
+            end = await self._open().ws_connect(
+                self._url(path, query),
+                protocols=protocols,
+                headers=self._headers(None, None),
+                max_msg_size=MESSAGE_MAX,
+                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+                **options,
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            # Which does not hold the answer: asked without a WebSocket, the server tells it again.
+            answer = await self.request("GET", f"{path}?{urlencode(query)}")
+            raise error_of(error.status, answer.body) from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise self._unreachable(error) from error
+        try:
+            _keep_alive(end.get_extra_info("socket"))
+            yield End(end), end.protocol or ""
+        finally:
+            await end.close()
 
     async def close(self) -> None:
         # aiohttp closes the connections, but leaves those who read from them waiting for ever.
@@ -154,7 +182,7 @@ class HttpTransport:
             )
         return self._session
 
-    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+    def _url(self, path: str, query: Mapping[str, str] | Sequence[tuple[str, str]] | None) -> URL:
         text = self._base + path
         return URL(f"{text}?{urlencode(query)}" if query else text, encoded=True)
 
@@ -186,11 +214,9 @@ class HttpTransport:
         return Unreachable(self.endpoint, reason or type(cause).__name__)
 
 
-def _keep_alive(answer: aiohttp.ClientResponse) -> None:
+def _keep_alive(link: socket.socket | None) -> None:
     """Notice within two minutes that a silent stream's server is gone (tcp(7)): a laptop that
     slept, a network that went away."""
-    transport = answer.connection.transport if answer.connection is not None else None
-    link = transport.get_extra_info("socket") if transport is not None else None
     if link is None or link.family not in (socket.AF_INET, socket.AF_INET6):
         return
     link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

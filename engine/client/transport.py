@@ -6,13 +6,14 @@ status; a stream that is refused raises.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 
+from engine.stream.socket import Socket
 from engine.types.status import StatusError, from_status
 
 
@@ -58,6 +59,19 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close all connections; who reads a stream gets Unreachable."""
+        ...
+
+
+class Dialer(Protocol):
+    """A way to an API server on which a request can become a two-way connection."""
+
+    def socket(
+        self, path: str, *, query: Sequence[tuple[str, str]], protocols: Sequence[str]
+    ) -> AbstractAsyncContextManager[tuple[Socket, str]]:
+        """A WebSocket, and which of the protocols it speaks; leaving the context closes it.
+
+        Entering raises StatusError when the server refuses, and Unreachable.
+        """
         ...
 
 

@@ -1,0 +1,64 @@
+"""The terminal that a person sits at, lent to a process elsewhere, and always given back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import termios
+import tty
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+_CHUNK = 32 * 1024
+
+
+@contextmanager
+def raw() -> Iterator[None]:
+    """Every key is passed on as it is, Ctrl-C too; whatever happens the old mode comes back."""
+    fd = sys.stdin.fileno()
+    before = termios.tcgetattr(fd)
+    tty.setraw(fd)
+    try:
+        yield
+    finally:
+        # Not at once: what the other end has still written belongs on the screen first.
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def on_resize(changed: Callable[[], None]) -> Iterator[None]:
+    """Call back at every SIGWINCH."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGWINCH, changed)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGWINCH)
+
+
+async def typed() -> AsyncIterator[bytes]:
+    """What comes from standard input, to its end, no faster than it is taken."""
+    loop, fd = asyncio.get_running_loop(), sys.stdin.fileno()
+    while True:
+        ready = asyncio.Event()
+        try:
+            loop.add_reader(fd, ready.set)
+        except PermissionError:
+            ready.set()  # a file, which epoll(7) does not take and which never waits
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(fd)
+        data = os.read(fd, _CHUNK)
+        if not data:
+            return
+        yield data
+
+
+def show(fd: int, data: bytes) -> None:
+    """All of it, unbuffered."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
