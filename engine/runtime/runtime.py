@@ -22,6 +22,7 @@ from engine.runtime.connection import Connection
 from engine.runtime.errors import KeeperLost, KeeperNotStarted, RuntimeFailure, StartError
 from engine.runtime.keepers import clean_dead_keeper
 from engine.runtime.output import Output
+from engine.runtime.plan import Preparation
 from engine.runtime.session import Session
 from engine.runtime.state import (
     ContainerConfig,
@@ -138,19 +139,26 @@ class Runtime:
         """Fine when there is none. Raise OSError(EBUSY) while it has containers."""
         await self._connection.ask("remove-sandbox", id, id)
 
+    async def prepare(self, preparation: Preparation) -> bool:
+        """Have a process begin the start of an announced container, whose sandbox exists, and wait
+        for start(). Whether one does: it is no promise, and a plan with another beginning starts
+        all the same. Its end is remove_sandbox(), unprepare(), or that of this connection."""
+        fields = _beginning(preparation)
+        return bool(await self._connection.ask("prepare", preparation.container_id, fields))
+
+    async def unprepare(self, id: str) -> None:
+        """The announced container will not be started; fine when it was not prepared."""
+        await self._connection.ask("unprepare", id, id)
+
     async def start(self, config: ContainerConfig) -> ContainerState:
         """Returns once the container's program runs. Raise StartError, and leave nothing."""
         plan = config.plan
-        fields = {
+        fields = _beginning(plan) | {
             "id": config.id,
             "sandbox": config.sandbox,
             "labels": dict(config.labels),
             "log_path": str(config.log_path),
-            "cgroup": plan.cgroup,
-            "born": plan.born,
-            "clone_flags": int(plan.clone_flags),
             "host_ops": [op.encode() for op in plan.host_ops],
-            "child_ops": [op.encode() for op in plan.child_ops],
         }
         return ContainerState(**await self._connection.ask("start", config.id, fields))
 
@@ -321,3 +329,15 @@ class Runtime:
     def _lose(self) -> None:
         self.lost.set()
         self.close()
+
+
+def _beginning(preparation: Preparation) -> dict[str, Any]:
+    """What the keeper is told of a plan, or of its part that can be done ahead."""
+    return {
+        "id": preparation.container_id,
+        "sandbox": preparation.sandbox,
+        "cgroup": preparation.cgroup,
+        "born": preparation.born,
+        "clone_flags": int(preparation.clone_flags),
+        "child_ops": [op.encode() for op in preparation.child_ops],
+    }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from engine.runtime.cgroup.api import Hierarchy
     from engine.runtime.keeper.loop import Loop
+    from engine.runtime.keeper.prepared import Prepared
 
 # Of a container's operations those that an exec repeats after it has joined, with its own stdio.
 _REPEATED = frozenset(
@@ -77,10 +78,14 @@ class Container:
         self,
         namespaces: dict[str, int],
         open_files: tuple[int, int],
+        prepared: Prepared | None,
         on_start: Callable[[StartFailure | None], None],
         on_exit: Callable[[], None],
     ) -> None:
-        """Raise StartFailure for what fails before the child exists; else `on_start` is told."""
+        """`prepared`: a process that has begun already, which stays the caller's if it is not used.
+
+        Raise StartFailure for what fails before the child exists; else `on_start` is told.
+        """
         context = Context(self._hierarchy)
         context.namespaces = namespaces
         trace = self._prepare(context)
@@ -98,7 +103,7 @@ class Container:
                 return
             streams.begin()
             self.state["started_at"] = time.time()
-            self.state["trace"] = trace + outcome
+            self.state["trace"] = trace + outcome[ahead:]
             self.state["warnings"] = process.warnings
             # What an exec does not need again: host operations, mounts.
             self._host_ops = []
@@ -112,11 +117,19 @@ class Container:
 
         self._process = process = Process(self._loop, ops, started, exited, list)
         try:
-            self._clone(process, context, open_files)
+            streams.open(context)
+            ahead = self._take(prepared, process, context)
+            if not ahead:
+                self._clone(process, context, open_files)
         except OSError as error:
             self.close()
             raise failure("clone", self.id, error) from None
-        trace.append(("clone", self.id, (time.monotonic_ns() - began) // 1000))
+        finally:
+            streams.let_go()
+        # What was done ahead took no time of this start.
+        how = ("hand-over", f"to a process that is {ahead} operations ahead")
+        name, about = how if ahead else ("clone", self.id)
+        trace.append((name, about, (time.monotonic_ns() - began) // 1000))
         self.state["pid"] = process.pid
 
     def _prepare(self, context: Context) -> list[tuple[str, str, int]]:
@@ -130,14 +143,24 @@ class Container:
             trace.append((op.NAME, op.about, (time.monotonic_ns() - began) // 1000))
         return trace
 
+    def _take(self, prepared: Prepared | None, process: Process, context: Context) -> int:
+        """How many operations are done; 0 when there is no process that has done any."""
+        if prepared is None:
+            return 0
+        ahead = len(prepared.ops)
+        try:
+            process.take(prepared, context, self._child_ops[ahead:])
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+                raise
+            return 0
+        return ahead
+
     def _clone(self, process: Process, context: Context, open_files: tuple[int, int]) -> None:
-        assert self._streams is not None
-        self._streams.open(context)
         cgroup = self._hierarchy.directory_fd(self.cgroup) if self._born else None
         try:
             process.clone(self._clone_flags, context, cgroup, open_files)
         finally:
-            self._streams.let_go()
             if cgroup is not None:
                 os.close(cgroup)
 

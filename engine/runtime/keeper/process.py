@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from engine.runtime.keeper.loop import Loop
+    from engine.runtime.keeper.prepared import Prepared
 
 
 class StartFailure(Exception):
@@ -52,11 +53,23 @@ class Process:
         self, flags: CLONE | int, context: Context, cgroup: int | None, open_files: tuple[int, int]
     ) -> None:
         """Raise OSError when even that fails."""
+
+        def cloned() -> tuple[int, int]:
+            pid, pidfd = clone3(flags, cgroup=cgroup)
+            if pid == 0:
+                child.run(self._ops, context, open_files)
+            return pid, pidfd
+
+        self._begin(context, cloned)
+
+    def take(self, prepared: Prepared, context: Context, rest: list[tuple[Any, ...]]) -> None:
+        """Instead of clone(): one that has done all but `rest`. Raise OSError when it is gone."""
+        self._begin(context, lambda: prepared.hand_over(context, rest))
+
+    def _begin(self, context: Context, get: Callable[[], tuple[int, int]]) -> None:
         reader, context.report = os.pipe2(os.O_CLOEXEC)
         try:
-            self.pid, self.pidfd = clone3(flags, cgroup=cgroup)
-            if self.pid == 0:
-                child.run(self._ops, context, open_files)
+            self.pid, self.pidfd = get()
         except OSError:
             os.close(reader)
             raise

@@ -10,40 +10,26 @@ import os
 import socket
 
 from engine.linux import netlink
-from engine.linux.flags import CLONE
-from engine.linux.namespace import setns, unshare
+from engine.runtime.keeper.spares import Spares
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_KINDS = {"network": CLONE.NEWNET, "ipc": CLONE.NEWIPC, "uts": CLONE.NEWUTS}
-_FILES = {"network": b"/proc/self/ns/net", "ipc": b"/proc/self/ns/ipc", "uts": b"/proc/self/ns/uts"}
-
-# As Docker and containerd do: a container's root is often not root, and the ports and pings of its
-# own network namespace can harm nobody.
-_SYSCTLS = (
-    (b"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0"),
-    (b"/proc/sys/net/ipv4/ping_group_range", b"0 2147483647"),
-)
-_ADVERTISED = b"/proc/sys/net/ipv6/conf/default/accept_ra"
-
-
-_LO = 1
-
 
 class Sandbox:
     """`config`: id, hostname, link, ip, prefix, gateway, bridge, mtu, cgroup, labels."""
 
-    def __init__(self, config: dict[str, Any], home: dict[str, int], node: socket.socket) -> None:
-        """Make it. `home`: the keeper's own namespaces, `node`: rtnetlink in the node's.
+    def __init__(self, config: dict[str, Any], spares: Spares, node: socket.socket) -> None:
+        """Make it, of namespaces out of `spares`; `node`: rtnetlink in the node's network.
 
         Raise OSError naming the link, address or route that could not be made.
         """
         self.config = config
         self.index = 0
-        self.namespaces, inside = _make(config["hostname"], home)
+        self.namespaces, inside = spares.take()
         try:
+            spares.name(self.namespaces["uts"], config["hostname"])
             if config["ip"]:
                 self._connect(node, inside)
         except OSError:
@@ -77,45 +63,3 @@ class Sandbox:
         for fd in self.namespaces.values():
             os.close(fd)
         self.namespaces = {}
-
-
-def _make(hostname: str, home: dict[str, int]) -> tuple[dict[str, int], socket.socket]:
-    """New namespaces, and rtnetlink inside; we are in them only for a moment.
-
-    Instead of a child that enters them for us: one thread can, and it saves the fork (1.2 ms).
-    """
-    unshare(CLONE.NEWNET | CLONE.NEWIPC | CLONE.NEWUTS)
-    try:
-        socket.sethostname(hostname)
-        for file, value in _SYSCTLS:
-            _write(file, value)
-        trust_no_router()
-        inside = netlink.connect()
-        netlink.request(inside, netlink.link_up(_LO))
-        return own_namespaces(), inside
-    finally:
-        for kind, fd in home.items():
-            setns(fd, _KINDS[kind])
-
-
-def own_namespaces() -> dict[str, int]:
-    """Descriptors of the network, ipc and uts namespaces that this process is in."""
-    return {kind: os.open(file, os.O_RDONLY | os.O_CLOEXEC) for kind, file in _FILES.items()}
-
-
-def trust_no_router() -> None:
-    """No link that this network namespace will have heeds router advertisements: any pod on the
-    bridge could send one, and get the IPv6 traffic of its neighbours (CVE-2020-10749)."""
-    _write(_ADVERTISED, b"0")
-
-
-def _write(file: bytes, value: bytes) -> None:
-    try:
-        fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        # A kernel built without IPv4, or one that has not got the setting.
-        return
-    try:
-        os.write(fd, value)
-    finally:
-        os.close(fd)

@@ -20,8 +20,10 @@ from engine.runtime import wire
 from engine.runtime.keeper.client import Client, Request
 from engine.runtime.keeper.container import Container
 from engine.runtime.keeper.loop import Loop
+from engine.runtime.keeper.prepared import Waiting
 from engine.runtime.keeper.process import StartFailure
-from engine.runtime.keeper.sandbox import Sandbox, own_namespaces, trust_no_router
+from engine.runtime.keeper.sandbox import Sandbox
+from engine.runtime.keeper.spares import Spares, own_namespaces, trust_no_router
 from engine.runtime.ops.base import Context
 
 TYPE_CHECKING = False
@@ -57,6 +59,8 @@ class Keeper:
         self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = self._open_files[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        self._spares = Spares(self._loop, self._home)
+        self._waiting = Waiting(self._loop, hierarchy, self._open_files)
 
     def serve(self, listener: socket.socket) -> None:
         """Until shutdown."""
@@ -76,12 +80,17 @@ class Keeper:
         if uid not in (0, os.geteuid()):
             sock.close()
             return
-        client = Client(sock, self._loop, self._handle, self._clients.discard)
+        client = Client(sock, self._loop, self._handle, self._gone)
         self._clients.add(client)
         client.send(0, "hello", wire.VERSION, os.getpid(), fds=(self._home["network"],))
         for container in self._containers.values():
             if container.state["finished_at"] is not None:
                 client.send(0, "exit", container.state)
+
+    def _gone(self, client: Client) -> None:
+        """An engine that is new gives its containers new ids."""
+        self._clients.discard(client)
+        self._waiting.drop_all(client=client)
 
     def _handle(self, request: Request) -> None:
         try:
@@ -102,7 +111,7 @@ class Keeper:
         id = config["id"]
         if id in self._sandboxes:
             raise OSError(errno.EEXIST, "there is already a sandbox of that id", id)
-        sandbox = Sandbox(config, self._home, self._node)
+        sandbox = Sandbox(config, self._spares, self._node)
         try:
             if config["cgroup"]:
                 self._hierarchy.create(config["cgroup"])
@@ -119,10 +128,21 @@ class Keeper:
         inside = [c.id for c in self._containers.values() if c.sandbox == id]
         if inside:
             raise OSError(errno.EBUSY, f"it still has containers: {', '.join(inside)}", id)
+        self._waiting.drop_all(sandbox=id)
         if sandbox.config["cgroup"]:
             self._hierarchy.remove(sandbox.config["cgroup"], timeout=0.5)
         sandbox.close()
         del self._sandboxes[id]
+
+    def prepare(self, request: Request, config: dict[str, Any]) -> bool:
+        """Have a process begin what does not depend on the rest of a container's plan."""
+        sandbox = self._sandboxes.get(config["sandbox"])
+        if sandbox is None or config["id"] in self._containers:
+            return False
+        return self._waiting.add(request.client, config, sandbox.namespaces)
+
+    def unprepare(self, request: Request, id: str) -> None:
+        self._waiting.drop(id)
 
     def start(self, request: Request, config: dict[str, Any]) -> object:
         id, sandbox = config["id"], self._sandboxes.get(config["sandbox"])
@@ -131,6 +151,7 @@ class Keeper:
         if sandbox is None:
             raise OSError(errno.ENOENT, "there is no such sandbox", config["sandbox"])
         container = Container(config, self._loop, self._hierarchy)
+        prepared = self._waiting.take(config)
         self._containers[id] = container
 
         def started(failure: StartFailure | None) -> None:
@@ -145,10 +166,13 @@ class Keeper:
                 client.send(0, "exit", container.state)
 
         try:
-            container.start(sandbox.namespaces, self._open_files, started, exited)
+            container.start(sandbox.namespaces, self._open_files, prepared, started, exited)
         except BaseException:
             self._forget(container)
             raise
+        finally:
+            if prepared is not None:
+                prepared.end()
         return _LATER
 
     def _forget(self, container: Container) -> None:
@@ -249,6 +273,7 @@ class Keeper:
         for client in self._clients:
             for process in client.execs.values():
                 process.kill_session()
+        self._waiting.drop_all()
         for container in self._containers.values():
             if container.running:
                 container.signal(signal.SIGKILL)
@@ -271,6 +296,8 @@ class Keeper:
 _VERBS: dict[str, Callable[..., Any]] = {
     "create-sandbox": Keeper.create_sandbox,
     "remove-sandbox": Keeper.remove_sandbox,
+    "prepare": Keeper.prepare,
+    "unprepare": Keeper.unprepare,
     "start": Keeper.start,
     "exec": Keeper.exec,
     "exec-signal": Keeper.exec_signal,

@@ -22,7 +22,8 @@ else:
 class Context:
     """What operations find around them: descriptors that only the process applying them knows.
 
-    `root` is the container's root directory, as an O_PATH descriptor, once there is one.
+    `root` is the container's root directory, as an O_PATH descriptor, once there is one; `stage` is
+    what it was before.
     """
 
     __slots__ = (
@@ -32,6 +33,7 @@ class Context:
         "pidfd",
         "report",
         "root",
+        "stage",
         "stderr",
         "stdin",
         "stdout",
@@ -41,7 +43,7 @@ class Context:
     def __init__(self, hierarchy: Hierarchy) -> None:
         self.hierarchy = hierarchy
         self.namespaces: dict[str, int] = {}
-        self.pidfd = self.root = self.report = -1
+        self.pidfd = self.root = self.stage = self.report = -1
         self.stdin = self.stdout = self.stderr = self.console = -1
         self.warnings: list[str] = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.runtime.ops import cgroups, mounts, process, rootfs, stdio
+from engine.runtime.ops import cgroups, mounts, process, rootfs, stage, stdio
 from engine.runtime.ops.base import Op
 
 TYPE_CHECKING = False
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # A module that is not imported has not made its operations known.
-MODULES = (cgroups, mounts, process, rootfs, stdio)
+MODULES = (cgroups, mounts, process, rootfs, stage, stdio)
 
 
 def decode(encoded: tuple[Any, ...]) -> Op:

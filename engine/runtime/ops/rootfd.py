@@ -107,8 +107,14 @@ def refuse_proc(root: int, target: int, path: bytes) -> None:
         proc = os.stat(b"proc", dir_fd=root, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if os.fstat(target).st_dev == proc.st_dev != os.fstat(root).st_dev:
+    # By its path: a file that is masked there belongs to another filesystem.
+    inside = _path(target).removeprefix(_path(root)) + b"/"
+    if proc.st_dev != os.fstat(root).st_dev and inside.startswith(b"/proc/"):
         raise OSError(errno.EPERM, "leads into /proc, where nothing may be mounted", path)
+
+
+def _path(fd: int) -> bytes:
+    return os.readlink(b"/proc/self/fd/%d" % fd)
 
 
 def new_mount(fstype: bytes, attributes: int, data: tuple[tuple[bytes, bytes], ...]) -> int:

@@ -16,6 +16,12 @@ def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def networks(pid: int) -> int:
+    """Namespaces that it holds: the node's, the sandboxes', and the spare ones."""
+    links = (os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    return sum(link.startswith("net:") for link in links)
+
+
 def children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
@@ -50,6 +56,8 @@ async def test_no_descriptor_is_lost_on_either_side(node: Node) -> None:
     keeper = node.runtime.keeper_pid
     await cycle(node, "first")
     await until(lambda: children(keeper) == [])
+    # The node's, the one of "pod", and as many spare ones as there are when none is needed.
+    await until(lambda: networks(keeper) == 4)
     before = descriptors(keeper), descriptors(os.getpid())
     for number in range(5):
         await cycle(node, f"c{number}")

@@ -1,0 +1,144 @@
+"""Processes that are ready to become a container: cloned, in its cgroup and namespaces, with what
+the kernel gives every container set up beside its root; they wait for the rest of the plan.
+
+It pays because the whole of it can be done while the image is being looked for. It is done for one
+announced container, not for any: a v2 cgroup is entered by being born there, since to move there
+takes an RCU grace period (11 ms), which is more than all of this saves.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+from engine.linux.namespace import clone3
+from engine.linux.pidfd import pidfd_send_signal
+from engine.runtime import child, wire
+from engine.runtime.ops.base import Context
+from engine.runtime.ops.codec import decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from engine.runtime.cgroup.api import Hierarchy
+    from engine.runtime.keeper.client import Client
+    from engine.runtime.keeper.loop import Loop
+
+_MOST = 8
+"""How many wait at once: more than can be started at once would only take memory."""
+
+
+class Prepared:
+    """One such process, a child of ours. `config` is what runtime.py sends to announce it."""
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        context: Context,
+        cgroup: int | None,
+        open_files: tuple[int, int],
+    ) -> None:
+        """`cgroup`: the v2 one to be born in. Raise OSError when it cannot be cloned."""
+        self.config = config
+        self.ops: list[tuple[Any, ...]] = config["child_ops"]
+        ops = [decode(op) for op in self.ops]
+        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self.pid, self.pidfd = clone3(config["clone_flags"], cgroup=cgroup)
+            if self.pid == 0:
+                child.wait(ops, context, open_files, theirs)
+        except OSError:
+            self._sock.close()
+            raise
+        finally:
+            theirs.close()
+
+    def serves(self, config: dict[str, Any]) -> bool:
+        """Whether what it has done is the beginning of that start."""
+        same = all(config[key] == value for key, value in self.config.items() if key != "child_ops")
+        return same and config["child_ops"][: len(self.ops)] == self.ops
+
+    def hand_over(self, context: Context, ops: list[tuple[Any, ...]]) -> tuple[int, int]:
+        """Have it go on with `ops`, with the descriptors in `context`. Gives its pid and its pidfd,
+        now the caller's. Raise OSError when it is gone."""
+        ends = {name: getattr(context, name) for name in child.ENDS}
+        passed = {name: fd for name, fd in ends.items() if fd >= 0}
+        packet = wire.Packet((tuple(passed), ops), tuple(passed.values()))
+        try:
+            packet.send(self._sock)
+        finally:
+            packet.close()
+        self._sock.close()
+        pidfd, self.pidfd = self.pidfd, -1
+        return self.pid, pidfd
+
+    def end(self) -> None:
+        """Kill it and wait; nothing when it was handed over."""
+        if self.pidfd < 0:
+            return
+        pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        os.close(self.pidfd)
+        self.pidfd = -1
+        self._sock.close()
+
+
+class Waiting:
+    """Those of a node, each for the client that announced it."""
+
+    def __init__(self, loop: Loop, hierarchy: Hierarchy, open_files: tuple[int, int]) -> None:
+        """`open_files`: their RLIMIT_NOFILE."""
+        self._loop = loop
+        self._hierarchy = hierarchy
+        self._open_files = open_files
+        self._all: dict[str, tuple[Client, Prepared]] = {}
+
+    def add(self, client: Client, config: dict[str, Any], namespaces: dict[str, int]) -> bool:
+        """False when enough are waiting, or one for that container. Raise OSError."""
+        id, cgroup = config["id"], config["cgroup"]
+        if id in self._all or len(self._all) >= _MOST:
+            return False
+        self._hierarchy.create(cgroup)
+        born = self._hierarchy.directory_fd(cgroup) if config["born"] else None
+        context = Context(self._hierarchy)
+        context.namespaces = namespaces
+        try:
+            prepared = Prepared(config, context, born, self._open_files)
+        finally:
+            if born is not None:
+                os.close(born)
+        self._all[id] = client, prepared
+        self._loop.add(prepared.pidfd, lambda: self.drop(id))
+        return True
+
+    def take(self, config: dict[str, Any]) -> Prepared | None:
+        """The one that serves this start; the caller's from now on."""
+        if config["id"] not in self._all:
+            return None
+        _, prepared = self._all.pop(config["id"])
+        self._loop.remove(prepared.pidfd)
+        if prepared.serves(config):
+            return prepared
+        prepared.end()
+        return None
+
+    def drop(self, id: str) -> None:
+        """End it, and remove its cgroup; fine when there is none."""
+        if id not in self._all:
+            return
+        _, prepared = self._all.pop(id)
+        self._loop.remove(prepared.pidfd)
+        prepared.end()
+        try:
+            self._hierarchy.remove(prepared.config["cgroup"], timeout=0.5)
+        except OSError:
+            # Removing the sandbox, or the node, removes it too.
+            return
+
+    def drop_all(self, *, client: Client | None = None, sandbox: str | None = None) -> None:
+        """Those of a client, of a sandbox, or all."""
+        for id, (whose, prepared) in list(self._all.items()):
+            if client in (None, whose) and sandbox in (None, prepared.config["sandbox"]):
+                self.drop(id)
