@@ -200,9 +200,9 @@ def _facts(file: Path) -> tuple[int, ...]:
     return found.st_ino, found.st_mode, found.st_uid, found.st_nlink, found.st_mtime_ns
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[Shell]:
-    """A cluster of one node."""
+    """A cluster of one node, for tests of the group "doors"."""
     with tempfile.TemporaryDirectory(prefix="pd") as home:
         os.chmod(home, 0o755)  # as /var/lib is
         shell = Shell(ClusterPaths.of(Path(home), "doors"))

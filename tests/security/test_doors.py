@@ -24,6 +24,8 @@ from engine.config import ClusterConfig
 from tests.real.cluster.conftest import Shell
 from tests.real.cluster.machine import processes
 
+pytestmark = pytest.mark.xdist_group("doors")
+
 LISTENING = "0A"
 
 # Everything below a folder that its reader, or a client of its sockets, can make use of.

@@ -96,6 +96,7 @@ def on_terminal(shell: Shell, *words: str) -> bytes:
     return text
 
 
+@pytest.mark.xdist_group("doors")
 def test_from_a_container_to_a_terminal_and_to_a_pipe(cluster: Shell, tmp_path: Path) -> None:
     hostile = "".join(text for kind, text in HOSTILE.items() if kind not in LEFT_OUT)
     said = hostile.replace("\n", "")
