@@ -7,7 +7,6 @@ k8s.io/apimachinery/pkg/util/remotecommand).
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
 
 import msgspec
 
@@ -88,15 +87,33 @@ def failure(error: StatusError) -> bytes:
     return msgspec.json.encode(error.to_status())
 
 
+class _Cause(msgspec.Struct):
+    reason: str = ""
+    message: str = ""
+    field: str = ""
+
+
+class _Details(msgspec.Struct):
+    causes: list[_Cause] | None = None
+
+
+class _Status(msgspec.Struct):
+    status: str
+    reason: str = ""
+    message: str = ""
+    code: int | None = None
+    details: _Details | None = None
+
+
 def read_outcome(data: bytes) -> int:
     """The exit code. Raise the StatusError that was sent instead; ProtocolError."""
     try:
-        status: Any = msgspec.json.decode(data)
-        if status["status"] == "Success":
+        status = msgspec.json.decode(data, type=_Status)
+        if status.status == "Success":
             return 0
-        if status.get("reason") == EXIT_REASON:
-            causes = status["details"]["causes"]
-            return next(int(c["message"]) for c in causes if c["reason"] == EXIT_CAUSE)
-    except (msgspec.MsgspecError, TypeError, KeyError, ValueError, StopIteration) as error:
+        causes = (status.details and status.details.causes) or []
+        if status.reason == EXIT_REASON:
+            return next(int(cause.message) for cause in causes if cause.reason == EXIT_CAUSE)
+    except (msgspec.MsgspecError, ValueError, StopIteration) as error:
         raise ProtocolError(f"an outcome that cannot be read: {data[:200]!r}") from error
-    raise from_status(status)
+    raise from_status(msgspec.json.decode(data))

@@ -98,8 +98,11 @@ async def _speak(
                 async with asyncio.timeout(patience_s):
                     await socket.send(channel.frame(_CHANNELS[name], data))
 
-    async with asyncio.TaskGroup() as copies:
-        for name, output in session.outputs.items():
-            copies.create_task(copy(name, output))
+    copies = [asyncio.create_task(copy(*output)) for output in session.outputs.items()]
+    try:
+        await asyncio.gather(*copies)
+    finally:
+        for task in copies:
+            task.cancel()
     code = await session.wait()
     await socket.send(channel.frame(Channel.STATUS, channel.outcome(code)))
