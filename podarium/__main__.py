@@ -34,6 +34,10 @@ def dashboard_of(words: list[str]) -> str | None:
 
 def main() -> None:
     """The console script."""
+    if sys.argv[1:2] == ["oci"]:
+        from podarium import oci
+
+        oci.main(sys.argv[2:])
     cluster = dashboard_of(sys.argv[1:])
     if cluster is not None and os.geteuid() == 0:
         from tui.prepaint import prepaint

@@ -1,0 +1,114 @@
+"""exec: another process in a running container, confined as its config says."""
+
+from __future__ import annotations
+
+import os
+
+from engine.linux.flags import CLONE
+from engine.linux.namespace import setns
+from engine.linux.pidfd import pidfd_open
+from engine.linux.process import capget, set_dumpable
+from engine.runtime.oci import launch, state
+from engine.runtime.oci.document import ConfigError, Value, read
+from engine.runtime.oci.lifecycle import hierarchy_of
+from engine.runtime.oci.process import become, oom_score
+from engine.runtime.oci.state import CREATED, RUNNING, State, StateError
+from engine.runtime.ops.base import Context, Op
+from engine.runtime.ops.cgroups import JoinCgroup, JoinContainer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_USER_NAMESPACE = "/proc/{}/ns/user"
+
+
+class JoinUser(Op):
+    """First of all its namespaces: it gives the rights to the others."""
+
+    NAME = "join-user"
+    PHASE = "namespaces"
+
+    def apply(self, context: Context) -> None:
+        setns(context.pidfd, CLONE.NEWUSER)
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        set_dumpable(False)
+
+    def describe(self) -> str:
+        return "join the container's user namespace, as its root"
+
+    def shell(self) -> str:
+        return "nsenter --target PID --user"
+
+
+def execute(
+    root: str, id: str, process: Value, *, console: int = -1, keep: int = 0
+) -> launch.Cloned:
+    """Started; its parent is us. `process` as in config.json; what it leaves out is as the first
+    process has it. Raise ConfigError, StateError, StartError."""
+    container = state.load(root, id)
+    hierarchy = hierarchy_of(container)
+    status = container.status(hierarchy)
+    if status not in (RUNNING, CREATED):
+        raise StateError(f"container {id!r} is {status}: nothing can be executed in it")
+    config = read(container.config_path, "container")
+    if process.get("terminal").flag() != (console >= 0):
+        raise ConfigError("process.terminal: a terminal and a console socket go together")
+    cgroup = container.cgroup
+    joins = tuple(hierarchy.join_files(cgroup))
+    born = [d for d in hierarchy.directories(cgroup) if not any(j.startswith(d) for j in joins)]
+    context = Context(hierarchy)
+    context.console = console
+    context.pidfd = pidfd_open(container.pid)
+    # Held, the pid is still the one that was meant, or the container has ended.
+    if not container.alive():
+        raise StateError(f"container {id!r} has ended")
+    user = _differs(container)
+    ops = (
+        JoinCgroup(joins, born[0] if born else b""),
+        *oom_score(process),
+        *((JoinUser(),) if user else ()),
+        JoinContainer(),
+        *become(
+            process,
+            config.get("linux", "seccomp"),
+            held=capget()[1] if not user else ~0,
+            own_console=False,
+            keep=keep,
+        ),
+    )
+    # Others in the container see us, until we are what we execute.
+    set_dumpable(False)
+    flags, into = CLONE(0), cgroup if born else None
+    cloned = launch.clone(ops, context, flags, into, hierarchy, pid_namespace=context.pidfd)
+    try:
+        cloned.listen("ready", {})
+    except BaseException:
+        cloned.reap()
+        raise
+    return cloned
+
+
+def _differs(container: State) -> bool:
+    theirs, ours = (
+        os.stat(_USER_NAMESPACE.format(pid)).st_ino for pid in (container.pid, os.getpid())
+    )
+    return theirs != ours
+
+
+def process_of(container: State, changes: dict[str, Any]) -> Value:
+    """The first process's, with `changes` by the command line. Raise ConfigError."""
+    config = read(container.config_path, "container")
+    process = dict(config.get("process").raw or {})
+    env = changes.pop("env", [])
+    process["env"] = [*process.get("env", []), *env]
+    caps = changes.pop("capabilities", [])
+    if caps:
+        sets = dict(process.get("capabilities", {}))
+        for name in ("bounding", "effective", "permitted"):
+            sets[name] = [*sets.get(name, []), *caps]
+        process["capabilities"] = sets
+    process.pop("consoleSize", None)
+    process.update(changes)
+    return Value(process, "process")

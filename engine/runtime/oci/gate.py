@@ -1,0 +1,122 @@
+"""Where a container's first process stops and waits: for its parent, for hooks, for `start`.
+
+The report of child.py is a seqpacket socket here, so the parent can answer. At the gate the process
+tells that it is created, lets the parent go, and listens in the state directory; `start` connects,
+and that connection is then what the report goes to: closed by a successful exec, or the failure.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import socket
+
+from engine.linux.process import set_dumpable
+from engine.runtime.ops.base import Context, Op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from engine.runtime.oci.hooks import Hook
+
+GO = b"."
+
+
+def ask(context: Context, what: str) -> None:
+    """Have the parent do something, and wait until it is done; should it fail, we are done."""
+    os.write(context.report, marshal.dumps((what,)))
+    if os.read(context.report, 1) != GO:
+        os._exit(127)
+
+
+class MapIds(Op):
+    """The parent, which has the right to, says which ids of the machine ours are."""
+
+    NAME = "map-ids"
+    PHASE = "namespaces"
+
+    def apply(self, context: Context) -> None:
+        ask(context, "map-ids")
+
+    def describe(self) -> str:
+        return "map the user and group ids of the new user namespace"
+
+    def shell(self) -> str:
+        return "newuidmap PID ...; newgidmap PID ..."
+
+
+class BecomeRoot(Op):
+    """Of the new user namespace, whose ids are all strangers until mapped and taken."""
+
+    NAME = "become-root"
+    PHASE = "namespaces"
+
+    def apply(self, context: Context) -> None:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        # Changing ids made us dumpable as /proc/sys/fs/suid_dumpable says.
+        set_dumpable(False)
+
+    def describe(self) -> str:
+        return "become the root of the user namespace"
+
+    def shell(self) -> str:
+        return "setpriv --reuid 0 --regid 0"
+
+
+class RuntimeHooks(Op):
+    NAME = "runtime-hooks"
+    PHASE = "hooks"
+
+    def apply(self, context: Context) -> None:
+        ask(context, "hooks")
+
+    def describe(self) -> str:
+        return "wait for the hooks prestart and createRuntime"
+
+    def shell(self) -> str:
+        return "# hooks"
+
+
+class ContainerHooks(Op):
+    """Run by the process itself, in the container's namespaces. `state` as they are told it."""
+
+    NAME = "container-hooks"
+    PHASE = "hooks"
+    point: str
+    hooks: tuple[Hook, ...]
+    state: bytes
+
+    @property
+    def about(self) -> str:
+        return self.point
+
+    def apply(self, context: Context) -> None:
+        for hook in self.hooks:
+            hook.run(self.state)
+
+    def describe(self) -> str:
+        return f"run the hooks {self.point}"
+
+    def shell(self) -> str:
+        return "# hooks"
+
+
+class Gate(Op):
+    """`listener`: the descriptor of a listening socket."""
+
+    NAME = "gate"
+    PHASE = "exec"
+    listener: int
+
+    def apply(self, context: Context) -> None:
+        os.write(context.report, marshal.dumps(("created", context.warnings)))
+        os.close(context.report)
+        with socket.socket(fileno=self.listener) as listener:
+            connection, _ = listener.accept()
+        context.report = connection.detach()
+
+    def describe(self) -> str:
+        return "be created, and wait to be started"
+
+    def shell(self) -> str:
+        return "read < GATE"

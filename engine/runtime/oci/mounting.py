@@ -1,0 +1,220 @@
+"""What a bundle mounts over its root; every target is a descriptor below that root."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from engine.linux.flags import AT, MOUNT_ATTR, MOVE_MOUNT, MS
+from engine.linux.mount import mount, mount_setattr, move_mount
+from engine.runtime.oci.copyup import copy_up
+from engine.runtime.ops import rootfd
+from engine.runtime.ops.base import Context, Op, quoted, shown
+
+# What may be shown in /proc by name: answers about the container that lxcfs and its like give.
+_ANSWERS = frozenset(
+    b"/proc/" + name
+    for name in (
+        b"cpuinfo",
+        b"diskstats",
+        b"loadavg",
+        b"meminfo",
+        b"net/dev",
+        b"slabinfo",
+        b"stat",
+        b"swaps",
+        b"sys/crypto/fips_enabled",
+        b"sys/kernel/ns_last_pid",
+        b"uptime",
+    )
+)
+
+
+def open_target(root: int, path: bytes, *, folder: bool) -> int:
+    """Where to mount: made where missing, and never by way of a symlink into /proc."""
+    if path in _ANSWERS:
+        return rootfd.find(root, path, symlinks=False)
+    target = rootfd.directory(root, path) if folder else rootfd.file(root, path)
+    rootfd.refuse_proc(root, target, path)
+    return target
+
+
+def attach(tree: int, target: int, propagation: int) -> None:
+    """Attach a detached mount, say how mounts on it travel, and close both descriptors."""
+    try:
+        move_mount(tree, b"", target, b"", MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH)
+        if propagation:
+            recursive = AT.RECURSIVE if propagation & MS.REC else 0
+            flags = AT.EMPTY_PATH | recursive
+            mount_setattr(tree, b"", flags, propagation=propagation & ~MS.REC)
+    finally:
+        os.close(tree)
+        os.close(target)
+
+
+class BindMount(Op):
+    """A file or directory of the machine. The attributes of its source are kept unless named.
+
+    set_all, clear_all are for every mount below too.
+    """
+
+    NAME = "bind"
+    PHASE = "mounts"
+    source: bytes
+    target: bytes
+    recursive: bool
+    set: int
+    clear: int
+    set_all: int
+    clear_all: int
+    propagation: int
+
+    @property
+    def about(self) -> str:
+        return f"{shown(self.source)} on {shown(self.target)}"
+
+    def apply(self, context: Context) -> None:
+        tree = rootfd.copy_of(self.source, b"", recursive=self.recursive)
+        if self.set or self.clear:
+            mount_setattr(tree, b"", AT.EMPTY_PATH, attr_set=self.set, attr_clr=self.clear)
+        if self.set_all or self.clear_all:
+            every = AT.EMPTY_PATH | AT.RECURSIVE
+            mount_setattr(tree, b"", every, attr_set=self.set_all, attr_clr=self.clear_all)
+        folder = stat.S_ISDIR(os.fstat(tree).st_mode)
+        if self.target == b"/proc":
+            # With the machine's pid namespace, the machine's own view of it.
+            target = rootfd.directory(context.root, self.target, symlinks=False)
+        else:
+            target = open_target(context.root, self.target, folder=folder)
+        attach(tree, target, self.propagation)
+
+    def describe(self) -> str:
+        access = "read-only" if (self.set | self.set_all) & MOUNT_ATTR.RDONLY else "read-write"
+        return f"show {shown(self.source)} at {shown(self.target)}, {access}"
+
+    def shell(self) -> str:
+        how = "--rbind" if self.recursive else "--bind"
+        return f"mount {how} {quoted(self.source)} ROOT{quoted(self.target)}"
+
+
+class NewMount(Op):
+    """A new filesystem. `strict`: no symlink may lead to it (CVE-2019-19921)."""
+
+    NAME = "mount"
+    PHASE = "mounts"
+    fstype: bytes
+    source: bytes
+    target: bytes
+    attributes: int
+    data: tuple[tuple[bytes, bytes], ...]
+    propagation: int
+    strict: bool
+
+    @property
+    def about(self) -> str:
+        return f"{shown(self.fstype)} on {shown(self.target)}"
+
+    def apply(self, context: Context) -> None:
+        if self.strict:
+            target = rootfd.directory(context.root, self.target, symlinks=False)
+        else:
+            target = open_target(context.root, self.target, folder=True)
+        if self.fstype == b"overlay":
+            self._mount(target)
+            return
+        data = ((b"source", self.source), *self.data)
+        tree = rootfd.new_mount(self.fstype, self.attributes, data)
+        if self.fstype == b"tmpfs" and all(key != b"mode" for key, _ in self.data):
+            # As if it had been there: /tmp stays open to all, another directory closed.
+            os.chmod(f"/proc/self/fd/{tree}", os.fstat(target).st_mode & 0o7777)
+        attach(tree, target, self.propagation)
+
+    def _mount(self, target: int) -> None:
+        """By mount(2): layers' names do not fit the 255 bytes of fsconfig(2)."""
+        data = b",".join(key + b"=" + value if value else key for key, value in self.data)
+        where = b"/proc/self/fd/%d" % target
+        mount(self.source, where, self.fstype, 0, data)
+        mounted = os.open(where, os.O_PATH | os.O_CLOEXEC)
+        if self.attributes:
+            mount_setattr(mounted, b"", AT.EMPTY_PATH, attr_set=self.attributes)
+        os.close(mounted)
+        os.close(target)
+
+    def describe(self) -> str:
+        return f"mount {shown(self.fstype)} on {shown(self.target)}"
+
+    def shell(self) -> str:
+        words = ",".join(shown(k + b"=" + v if v else k) for k, v in self.data)
+        options = f"-o {quoted(words)} " if words else ""
+        source = quoted(self.source)
+        return f"mount -t {shown(self.fstype)} {options}{source} ROOT{quoted(self.target)}"
+
+
+class CopiedUp(NewMount):
+    """A tmpfs that begins with what it covers."""
+
+    NAME = "mount-copy"
+
+    def apply(self, context: Context) -> None:
+        target = open_target(context.root, self.target, folder=True)
+        tree = rootfd.new_mount(self.fstype, 0, ((b"source", self.source), *self.data))
+        copy_up(target, tree)
+        if self.attributes:
+            mount_setattr(tree, b"", AT.EMPTY_PATH, attr_set=self.attributes)
+        attach(tree, target, self.propagation)
+
+
+class Sysfs(NewMount):
+    """Where a user namespace may not make a new one, the machine's."""
+
+    NAME = "sysfs"
+
+    def apply(self, context: Context) -> None:
+        try:
+            super().apply(context)
+        except OSError as error:
+            if error.errno != errno.EPERM:
+                raise
+            tree = rootfd.copy_of(b"/sys", b"", recursive=True)
+            mount_setattr(tree, b"", AT.EMPTY_PATH | AT.RECURSIVE, attr_set=self.attributes)
+            attach(tree, rootfd.directory(context.root, self.target, symlinks=False), 0)
+
+
+class CgroupPart(Op):
+    """Without a cgroup namespace: the container's directory of each tree, as (name, directory)."""
+
+    NAME = "mount-cgroups"
+    PHASE = "mounts"
+    target: bytes
+    attributes: int
+    trees: tuple[tuple[bytes, bytes], ...]
+
+    @property
+    def about(self) -> str:
+        return shown(self.target)
+
+    def apply(self, context: Context) -> None:
+        folder = rootfd.new_mount(
+            b"tmpfs", self.attributes & ~MOUNT_ATTR.RDONLY, ((b"mode", b"755"),)
+        )
+        for name, _ in self.trees:
+            os.mkdir(name, 0o755, dir_fd=folder)
+        attach(folder, rootfd.directory(context.root, self.target, symlinks=False), 0)
+        for name, directory in self.trees:
+            tree = rootfd.copy_of(directory, b"", recursive=False)
+            mount_setattr(tree, b"", AT.EMPTY_PATH, attr_set=self.attributes)
+            where = os.path.join(self.target, name)
+            attach(tree, rootfd.directory(context.root, where, symlinks=False), 0)
+        fd = rootfd.directory(context.root, self.target, symlinks=False)
+        mount_setattr(fd, b"", AT.EMPTY_PATH, attr_set=self.attributes)
+        os.close(fd)
+
+    def describe(self) -> str:
+        return f"show the container its part of the machine's cgroups at {shown(self.target)}"
+
+    def shell(self) -> str:
+        return "; ".join(
+            f"mount --bind {quoted(directory)} ROOT{quoted(os.path.join(self.target, name))}"
+            for name, directory in self.trees
+        )

@@ -1,0 +1,256 @@
+"""What a bundle sets once its namespaces exist: names, sysctls, terminal, scheduling."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import stat
+import struct
+
+from engine.linux import terminal
+from engine.linux.call import libc, string, syscall
+from engine.linux.flags import AT, CLONE, OPEN_TREE
+from engine.linux.mount import open_tree
+from engine.linux.namespace import setns
+from engine.runtime.ops import rootfd
+from engine.runtime.ops.base import Context, Op, quoted, shown
+from engine.runtime.ops.process import Exec
+from engine.runtime.ops.stdio import Terminal
+
+NAMESPACES: dict[str, CLONE] = {
+    "network": CLONE.NEWNET,
+    "ipc": CLONE.NEWIPC,
+    "uts": CLONE.NEWUTS,
+    "cgroup": CLONE.NEWCGROUP,
+    "time": CLONE.NEWTIME,
+}
+
+
+class JoinNamespaces(Op):
+    """(type, path) of each."""
+
+    NAME = "join-namespaces"
+    PHASE = "namespaces"
+    paths: tuple[tuple[str, bytes], ...]
+
+    @property
+    def about(self) -> str:
+        return ", ".join(kind for kind, _ in self.paths)
+
+    def apply(self, context: Context) -> None:
+        for kind, path in self.paths:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                setns(fd, NAMESPACES[kind])
+            except OSError as error:
+                raise OSError(
+                    error.errno, f"{error.strerror}: is it a {kind} namespace?", path
+                ) from None
+            finally:
+                os.close(fd)
+
+    def describe(self) -> str:
+        return "join the namespaces " + ", ".join(f"{k} {shown(p)}" for k, p in self.paths)
+
+    def shell(self) -> str:
+        return "nsenter " + " ".join(f"--{k}={quoted(p)}" for k, p in self.paths)
+
+
+class Names(Op):
+    NAME = "names"
+    PHASE = "namespaces"
+    hostname: str
+    domainname: str
+
+    @property
+    def about(self) -> str:
+        return self.hostname or self.domainname
+
+    def apply(self, context: Context) -> None:
+        if self.hostname:
+            socket.sethostname(self.hostname)
+        if self.domainname:
+            name = string(os.fsencode(self.domainname))
+            if libc.setdomainname(name, len(name)) < 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), self.domainname)
+
+    def describe(self) -> str:
+        return f"be called {self.hostname} {self.domainname}".rstrip()
+
+    def shell(self) -> str:
+        return f"hostname {quoted(self.hostname)}"
+
+
+class Sysctls(Op):
+    """(file below /proc/sys, value). Written while /proc is still the machine's: a container's
+    image has no say in where they go (CVE-2025-52881)."""
+
+    NAME = "sysctl"
+    PHASE = "namespaces"
+    values: tuple[tuple[bytes, bytes], ...]
+
+    @property
+    def about(self) -> str:
+        return ", ".join(shown(name) for name, _ in self.values)
+
+    def apply(self, context: Context) -> None:
+        for name, value in self.values:
+            path = b"/proc/sys/" + name
+            try:
+                with open(path, "wb", buffering=0) as file:
+                    file.write(value)
+            except OSError as error:
+                about = f"{shown(path)} <- {shown(value)}"
+                raise OSError(error.errno, error.strerror, about) from None
+
+    def describe(self) -> str:
+        return "set " + ", ".join(f"{shown(name)}={shown(value)}" for name, value in self.values)
+
+    def shell(self) -> str:
+        return "; ".join(f"echo {quoted(v)} > /proc/sys/{shown(k)}" for k, v in self.values)
+
+
+class OwnStdio(Op):
+    """What it reads and writes is what we were given; its user may open that again."""
+
+    NAME = "stdio"
+    PHASE = "confine"
+    uid: int
+
+    def apply(self, context: Context) -> None:
+        null = os.makedev(1, 3)
+        for number in range(3):
+            try:
+                found = os.fstat(number)
+                device = stat.S_ISCHR(found.st_mode) and found.st_rdev
+                if found.st_uid == self.uid or device == null:
+                    continue
+                os.fchown(number, self.uid, -1)
+            except OSError as error:
+                # Closed, on a read-only filesystem, or not ours to give away.
+                if error.errno not in (errno.EBADF, errno.EROFS, errno.EPERM, errno.EINVAL):
+                    raise
+
+    def describe(self) -> str:
+        return "read and write what we do"
+
+    def shell(self) -> str:
+        return "# stdin, stdout and stderr are inherited"
+
+
+class Console(Terminal):
+    """Of `size` (columns, rows) unless that is (0, 0); `bind`: it is /dev/console too."""
+
+    NAME = "console"
+    uid: int
+    size: tuple[int, int]
+    bind: bool
+
+    def _prepare(self, root: int, master: int, slave: int) -> None:
+        # Others hold it now, who may not expect what openat2() needed.
+        flags = fcntl.fcntl(master, fcntl.F_GETFL)
+        fcntl.fcntl(master, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)
+        if any(self.size):
+            terminal.resize(master, *self.size)
+        if self.bind:
+            tree = open_tree(slave, b"", OPEN_TREE.CLONE | AT.EMPTY_PATH)
+            rootfd.attach(tree, rootfd.file(root, b"/dev/console"))
+
+
+class FindExecutable(Op):
+    """While whoever creates the container still listens: a program that is not there."""
+
+    NAME = "find"
+    PHASE = "exec"
+    exec: Exec
+
+    @property
+    def about(self) -> str:
+        return self.exec.about
+
+    def apply(self, context: Context) -> None:
+        paths, failure = self.exec.places()
+        for path in paths:
+            try:
+                found = os.stat(path)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                    failure = OSError(error.errno, error.strerror, path)
+                continue
+            if stat.S_ISREG(found.st_mode) and found.st_mode & 0o111:
+                return
+            failure = OSError(errno.EACCES, "permission denied: not an executable file", path)
+        raise failure
+
+    def describe(self) -> str:
+        return f"look for {self.about}"
+
+    def shell(self) -> str:
+        return f"command -v {quoted(self.exec.argv[0])}"
+
+
+class Personality(Op):
+    NAME = "personality"
+    PHASE = "confine"
+    value: int
+
+    def apply(self, context: Context) -> None:
+        syscall("personality", self.value, about=f"personality {self.value:#x}")
+
+    def describe(self) -> str:
+        return f"have the personality {self.value:#x}"
+
+    def shell(self) -> str:
+        return "setarch linux32"
+
+
+_IOPRIO_CLASS_SHIFT = 13
+_IOPRIO_WHO_PROCESS = 1
+
+
+class IoPriority(Op):
+    """`class_`: 1 real time, 2 best effort, 3 idle."""
+
+    NAME = "io-priority"
+    PHASE = "confine"
+    class_: int
+    priority: int
+
+    def apply(self, context: Context) -> None:
+        value = self.class_ << _IOPRIO_CLASS_SHIFT | self.priority
+        syscall("ioprio_set", _IOPRIO_WHO_PROCESS, 0, value, about=f"class {self.class_}")
+
+    def describe(self) -> str:
+        return f"read and write with priority {self.priority} in class {self.class_}"
+
+    def shell(self) -> str:
+        return f"ionice -c {self.class_} -n {self.priority} -p $$"
+
+
+class Scheduling(Op):
+    """sched_setattr(2): `times` are the runtime, deadline and period of SCHED_DEADLINE, in ns."""
+
+    NAME = "scheduler"
+    PHASE = "confine"
+    policy: int
+    nice: int
+    priority: int
+    flags: int
+    times: tuple[int, int, int]
+
+    def apply(self, context: Context) -> None:
+        size = 48
+        attr = struct.pack(
+            "=IIQiI3Q", size, self.policy, self.flags, self.nice, self.priority, *self.times
+        )
+        syscall("sched_setattr", 0, attr, 0, about=f"policy {self.policy}")
+
+    def describe(self) -> str:
+        return f"be scheduled by policy {self.policy}, nice {self.nice}, priority {self.priority}"
+
+    def shell(self) -> str:
+        return f"chrt --pid {self.priority} $$"

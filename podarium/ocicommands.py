@@ -1,0 +1,293 @@
+"""The commands of `podarium oci`: what each takes, and which part of the engine does it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from engine.runtime.oci.state import default_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from engine.runtime.oci.foreground import Foreground
+    from engine.runtime.oci.launch import Cloned
+
+GLOBAL = ("--root", "--log", "--log-format", "--cgroup-manager", "--rootless", "--criu")
+"""Options before the command that take a value."""
+
+
+class Command:
+    """`add` declares its arguments, `run` does it and gives the exit status."""
+
+    def __init__(
+        self,
+        help: str,
+        add: Callable[[argparse.ArgumentParser], None],
+        run: Callable[[Any], int],
+    ) -> None:
+        self.help = help
+        self.add = add
+        self.run = run
+
+
+def parser(name: str) -> argparse.ArgumentParser:
+    """For one command, or for none: then it can only explain them all."""
+    found = argparse.ArgumentParser(
+        prog="podarium-oci", description="Run containers as the OCI runtime specification has it."
+    )
+    found.add_argument("--root", default=default_root(), help="where states are kept")
+    found.add_argument("--log", default="", metavar="FILE", help="where errors go, besides stderr")
+    found.add_argument("--log-format", choices=("text", "json"), default="text")
+    found.add_argument("--debug", action="store_true", help="accepted")
+    found.add_argument("--systemd-cgroup", action="store_true", help="accepted: cgroupfs is used")
+    for option in ("--cgroup-manager", "--rootless", "--criu"):
+        found.add_argument(option, help="accepted")
+    found.add_argument("--version", "-v", action="version", version=version())
+    commands = found.add_subparsers(required=True, metavar="COMMAND")
+    for each, command in COMMANDS.items():
+        if name in ("", each):
+            command.add(commands.add_parser(each, help=command.help, description=command.help))
+    return found
+
+
+def version() -> str:
+    from engine.runtime.oci.bundle import VERSION
+    from engine.types.version import PODARIUM
+
+    return f"podarium-oci version {PODARIUM}\nspec: {VERSION}"
+
+
+def _container(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="CONTAINER")
+
+
+def _creating(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bundle", "-b", default=".", metavar="DIRECTORY")
+    _process(parser)
+    parser.add_argument("--no-pivot", action="store_true", help="refused")
+    for option in ("--no-new-keyring", "--no-subreaper"):
+        parser.add_argument(option, action="store_true", help="accepted")
+    _container(parser)
+
+
+def _process(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pid-file", default="", metavar="FILE")
+    parser.add_argument("--console-socket", default="", metavar="SOCKET")
+    parser.add_argument("--preserve-fds", type=int, default=0, metavar="N")
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--detach", "-d", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="do not delete it when it has ended")
+    _creating(parser)
+
+
+def _exec_arguments(parser: argparse.ArgumentParser) -> None:
+    _process(parser)
+    parser.add_argument("--process", "-p", default="", metavar="FILE", help="process.json")
+    parser.add_argument("--tty", "-t", action="store_true")
+    parser.add_argument("--detach", "-d", action="store_true")
+    parser.add_argument("--cwd", default="")
+    parser.add_argument("--user", "-u", default="", metavar="UID[:GID]")
+    parser.add_argument("--env", "-e", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--cap", "-c", action="append", default=[])
+    parser.add_argument("--additional-gids", "-g", action="append", type=int, default=[])
+    parser.add_argument("--no-new-privs", action="store_true")
+    parser.add_argument("--ignore-paused", action="store_true", help="accepted")
+    parser.add_argument("--process-label", default="")
+    parser.add_argument("--apparmor", default="")
+    _container(parser)
+    parser.add_argument("args", nargs=argparse.REMAINDER, metavar="COMMAND")
+
+
+def _create(options: Any) -> int:
+    from engine.runtime.oci import lifecycle
+
+    _refuse_no_pivot(options)
+    lifecycle.create(
+        options.root,
+        options.id,
+        options.bundle,
+        console=_console(options),
+        pid_file=options.pid_file,
+        keep=options.preserve_fds,
+    )
+    return 0
+
+
+def _refuse_no_pivot(options: Any) -> None:
+    from engine.runtime.oci.document import ConfigError
+
+    if options.no_pivot:
+        raise ConfigError("--no-pivot: not supported, as the machine's root would stay in reach")
+
+
+def _console(options: Any) -> int:
+    if not options.console_socket:
+        return -1
+    from engine.runtime.oci.console import connect
+
+    return connect(options.console_socket).detach()
+
+
+def _run(options: Any) -> int:
+    from engine.runtime.oci import lifecycle
+    from engine.runtime.oci.bundle import Bundle
+
+    _refuse_no_pivot(options)
+    terminal = Bundle.load(options.bundle).config.get("process", "terminal").flag()
+    stay, console = _attended(options, terminal)
+    container = lifecycle.create(
+        options.root,
+        options.id,
+        options.bundle,
+        console=console,
+        pid_file=options.pid_file,
+        keep=options.preserve_fds,
+    )
+    try:
+        if stay is not None:
+            stay.begin()
+        lifecycle.start(options.root, options.id)
+    except BaseException:
+        lifecycle.delete(options.root, options.id, force=True)
+        raise
+    if stay is None:
+        return 0
+    code = stay.wait(container.pid)
+    if not options.keep:
+        lifecycle.delete(options.root, options.id, force=True)
+    return code
+
+
+def _attended(options: Any, terminal: bool) -> tuple[Foreground | None, int]:
+    """Who stays with the process, if not detached, and the socket that its terminal goes to."""
+    console = _console(options)
+    if options.detach:
+        return None, console
+    from engine.runtime.oci.console import Relay
+    from engine.runtime.oci.foreground import Foreground
+
+    if not terminal or console >= 0:
+        return Foreground(None), console
+    relay = Relay()
+    return Foreground(relay), relay.theirs.fileno()
+
+
+def _exec(options: Any) -> int:
+    from engine.runtime.oci import execution, state
+    from engine.runtime.oci.document import ConfigError, Value, read
+    from engine.runtime.oci.lifecycle import write_pid
+
+    if options.process:
+        process = Value(read(options.process, "process").raw, "process")
+    elif not options.args:
+        raise ConfigError("exec: a command, or --process FILE")
+    else:
+        container = state.load(options.root, options.id)
+        process = execution.process_of(container, _changes(options))
+    stay, console = _attended(options, process.get("terminal").flag())
+    cloned: Cloned = execution.execute(
+        options.root, options.id, process, console=console, keep=options.preserve_fds
+    )
+    if options.pid_file:
+        write_pid(options.pid_file, cloned.pid)
+    if stay is None:
+        return 0
+    stay.begin()
+    return stay.wait(cloned.pid)
+
+
+def _changes(options: Any) -> dict[str, Any]:
+    changes: dict[str, Any] = {"args": options.args, "terminal": options.tty, "env": options.env}
+    if options.cwd:
+        changes["cwd"] = options.cwd
+    if options.user or options.additional_gids:
+        uid, _, gid = (options.user or "0").partition(":")
+        changes["user"] = {
+            "uid": int(uid),
+            "gid": int(gid or 0),
+            "additionalGids": options.additional_gids,
+        }
+    if options.cap:
+        changes["capabilities"] = options.cap
+    if options.no_new_privs:
+        changes["noNewPrivileges"] = True
+    if options.process_label:
+        changes["selinuxLabel"] = options.process_label
+    if options.apparmor:
+        changes["apparmorProfile"] = options.apparmor
+    return changes
+
+
+def _start(options: Any) -> int:
+    from engine.runtime.oci import lifecycle
+
+    lifecycle.start(options.root, options.id)
+    return 0
+
+
+def _state(options: Any) -> int:
+    import json
+
+    from engine.runtime.oci import lifecycle, state
+
+    container = state.load(options.root, options.id)
+    status = container.status(lifecycle.hierarchy_of(container))
+    json.dump(container.document(status), sys.stdout, indent=2)
+    sys.stdout.write("\n")
+    return 0
+
+
+def _kill_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", "-a", action="store_true", help="every process of it")
+    _container(parser)
+    parser.add_argument("signal", nargs="?", default="SIGTERM")
+
+
+def _kill(options: Any) -> int:
+    from engine.runtime.oci import lifecycle
+
+    lifecycle.kill(options.root, options.id, signal_number(options.signal), every=options.all)
+    return 0
+
+
+def signal_number(word: str) -> int:
+    """Of "9", "KILL", "sigkill" or "RTMIN+3". Raise ConfigError."""
+    import signal
+
+    from engine.runtime.oci.document import ConfigError
+
+    if word.isdecimal() and 0 < int(word) < signal.NSIG:
+        return int(word)
+    name, _, more = word.upper().removeprefix("SIG").partition("+")
+    found = signal.Signals.__members__.get("SIG" + name)
+    if found is None or (more and not more.isdecimal()):
+        raise ConfigError(f"signal {word!r} is not one of signal(7)")
+    return int(found) + int(more or 0)
+
+
+def _delete_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", "-f", action="store_true", help="kill it first")
+    _container(parser)
+
+
+def _delete(options: Any) -> int:
+    from engine.runtime.oci import lifecycle
+
+    lifecycle.delete(options.root, options.id, force=options.force)
+    return 0
+
+
+COMMANDS = {
+    "create": Command("everything up to the exec of the program", _creating, _create),
+    "start": Command("let a created container execute its program", _container, _start),
+    "run": Command("create and start, and stay until it ends", _run_arguments, _run),
+    "state": Command("what is known of a container, as JSON", _container, _state),
+    "kill": Command("send a signal", _kill_arguments, _kill),
+    "delete": Command("remove what is left of a container", _delete_arguments, _delete),
+    "exec": Command("run another process in a container", _exec_arguments, _exec),
+}
