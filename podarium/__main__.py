@@ -35,7 +35,7 @@ def dashboard_of(words: list[str]) -> str | None:
 def main() -> None:
     """The console script."""
     if sys.argv[1:2] == ["oci"]:
-        from podarium import oci
+        from podarium.oci import main as oci
 
         oci.main(sys.argv[2:])
     cluster = dashboard_of(sys.argv[1:])

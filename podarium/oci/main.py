@@ -11,14 +11,19 @@ import os
 import sys
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from podarium.ocicommands import COMMANDS, GLOBAL, parser
+from engine.runtime.oci.state import default_root
+from podarium.oci import life, telling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
+    from argparse import ArgumentParser, Namespace
 
+COMMANDS = life.COMMANDS | telling.COMMANDS
+
+# Options before the command that take a value.
+_GLOBAL = ("--root", "--log", "--log-format", "--cgroup-manager", "--rootless", "--criu")
 # These make processes that turn into a container's.
 _CLONING = ("create", "run", "exec")
 
@@ -29,9 +34,38 @@ def command_of(words: list[str]) -> str:
     for word in rest:
         if not word.startswith("-"):
             return word
-        if word in GLOBAL:
+        if word in _GLOBAL:
             next(rest, None)
     return ""
+
+
+def parser(name: str) -> ArgumentParser:
+    """For one command, or for none: then it can only explain them all."""
+    import argparse
+
+    found = argparse.ArgumentParser(
+        prog="podarium-oci", description="Run containers as the OCI runtime specification has it."
+    )
+    found.add_argument("--root", default=default_root(), help="where states are kept")
+    found.add_argument("--log", default="", metavar="FILE", help="where errors go, besides stderr")
+    found.add_argument("--log-format", choices=("text", "json"), default="text")
+    found.add_argument("--debug", action="store_true", help="accepted")
+    found.add_argument("--systemd-cgroup", action="store_true", help="accepted: cgroupfs is used")
+    for option in ("--cgroup-manager", "--rootless", "--criu"):
+        found.add_argument(option, help="accepted")
+    found.add_argument("--version", "-v", action="version", version=version())
+    commands = found.add_subparsers(required=True, metavar="COMMAND")
+    for each, command in COMMANDS.items():
+        if name in ("", each):
+            command.add(commands.add_parser(each, help=command.help, description=command.help))
+    return found
+
+
+def version() -> str:
+    from engine.runtime.oci.bundle import VERSION
+    from engine.types.version import PODARIUM
+
+    return f"podarium-oci version {PODARIUM}\nspec: {VERSION}"
 
 
 def main(words: list[str] | None = None) -> None:
@@ -76,7 +110,7 @@ def _seal(words: list[str]) -> None:
     os.execv(interpreter, [interpreter, "-I", "-S", os.path.abspath(__file__), *words])
 
 
-def _fail(options: argparse.Namespace, error: Exception) -> None:
+def _fail(options: Namespace, error: Exception) -> None:
     from engine.runtime.errors import RuntimeFailure
     from engine.runtime.oci.document import ConfigError
     from engine.runtime.oci.state import StateError

@@ -1,67 +1,17 @@
-"""The commands of `podarium oci`: what each takes, and which part of the engine does it."""
+"""Commands that make, change and end containers."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 
-from engine.runtime.oci.state import default_root
+from podarium.oci.command import Command, container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from engine.runtime.oci.foreground import Foreground
     from engine.runtime.oci.launch import Cloned
-
-GLOBAL = ("--root", "--log", "--log-format", "--cgroup-manager", "--rootless", "--criu")
-"""Options before the command that take a value."""
-
-
-class Command:
-    """`add` declares its arguments, `run` does it and gives the exit status."""
-
-    def __init__(
-        self,
-        help: str,
-        add: Callable[[argparse.ArgumentParser], None],
-        run: Callable[[Any], int],
-    ) -> None:
-        self.help = help
-        self.add = add
-        self.run = run
-
-
-def parser(name: str) -> argparse.ArgumentParser:
-    """For one command, or for none: then it can only explain them all."""
-    found = argparse.ArgumentParser(
-        prog="podarium-oci", description="Run containers as the OCI runtime specification has it."
-    )
-    found.add_argument("--root", default=default_root(), help="where states are kept")
-    found.add_argument("--log", default="", metavar="FILE", help="where errors go, besides stderr")
-    found.add_argument("--log-format", choices=("text", "json"), default="text")
-    found.add_argument("--debug", action="store_true", help="accepted")
-    found.add_argument("--systemd-cgroup", action="store_true", help="accepted: cgroupfs is used")
-    for option in ("--cgroup-manager", "--rootless", "--criu"):
-        found.add_argument(option, help="accepted")
-    found.add_argument("--version", "-v", action="version", version=version())
-    commands = found.add_subparsers(required=True, metavar="COMMAND")
-    for each, command in COMMANDS.items():
-        if name in ("", each):
-            command.add(commands.add_parser(each, help=command.help, description=command.help))
-    return found
-
-
-def version() -> str:
-    from engine.runtime.oci.bundle import VERSION
-    from engine.types.version import PODARIUM
-
-    return f"podarium-oci version {PODARIUM}\nspec: {VERSION}"
-
-
-def _container(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="CONTAINER")
 
 
 def _creating(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +20,7 @@ def _creating(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pivot", action="store_true", help="refused")
     for option in ("--no-new-keyring", "--no-subreaper"):
         parser.add_argument(option, action="store_true", help="accepted")
-    _container(parser)
+    container(parser)
 
 
 def _process(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +49,7 @@ def _exec_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ignore-paused", action="store_true", help="accepted")
     parser.add_argument("--process-label", default="")
     parser.add_argument("--apparmor", default="")
-    _container(parser)
+    container(parser)
     parser.add_argument("args", nargs=argparse.REMAINDER, metavar="COMMAND")
 
 
@@ -140,7 +90,7 @@ def _run(options: Any) -> int:
     _refuse_no_pivot(options)
     terminal = Bundle.load(options.bundle).config.get("process", "terminal").flag()
     stay, console = _attended(options, terminal)
-    container = lifecycle.create(
+    created = lifecycle.create(
         options.root,
         options.id,
         options.bundle,
@@ -157,7 +107,7 @@ def _run(options: Any) -> int:
         raise
     if stay is None:
         return 0
-    code = stay.wait(container.pid)
+    code = stay.wait(created.pid)
     if not options.keep:
         lifecycle.delete(options.root, options.id, force=True)
     return code
@@ -187,8 +137,8 @@ def _exec(options: Any) -> int:
     elif not options.args:
         raise ConfigError("exec: a command, or --process FILE")
     else:
-        container = state.load(options.root, options.id)
-        process = execution.process_of(container, _changes(options))
+        found = state.load(options.root, options.id)
+        process = execution.process_of(found, _changes(options))
     stay, console = _attended(options, process.get("terminal").flag())
     cloned: Cloned = execution.execute(
         options.root, options.id, process, console=console, keep=options.preserve_fds
@@ -230,21 +180,9 @@ def _start(options: Any) -> int:
     return 0
 
 
-def _state(options: Any) -> int:
-    import json
-
-    from engine.runtime.oci import lifecycle, state
-
-    container = state.load(options.root, options.id)
-    status = container.status(lifecycle.hierarchy_of(container))
-    json.dump(container.document(status), sys.stdout, indent=2)
-    sys.stdout.write("\n")
-    return 0
-
-
 def _kill_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", "-a", action="store_true", help="every process of it")
-    _container(parser)
+    container(parser)
     parser.add_argument("signal", nargs="?", default="SIGTERM")
 
 
@@ -272,7 +210,7 @@ def signal_number(word: str) -> int:
 
 def _delete_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", "-f", action="store_true", help="kill it first")
-    _container(parser)
+    container(parser)
 
 
 def _delete(options: Any) -> int:
@@ -282,12 +220,68 @@ def _delete(options: Any) -> int:
     return 0
 
 
+def _pause(options: Any) -> int:
+    from engine.runtime.oci import changing
+
+    changing.pause(options.root, options.id)
+    return 0
+
+
+def _resume(options: Any) -> int:
+    from engine.runtime.oci import changing
+
+    changing.resume(options.root, options.id)
+    return 0
+
+
+_NUMBERS = {
+    "--cpu-period": "cpu.period",
+    "--cpu-quota": "cpu.quota",
+    "--cpu-share": "cpu.shares",
+    "--cpu-burst": "cpu.burst",
+    "--cpu-idle": "cpu.idle",
+    "--pids-limit": "pids.limit",
+}
+_SIZES = {
+    "--memory": "memory.limit",
+    "--memory-reservation": "memory.reservation",
+    "--memory-swap": "memory.swap",
+}
+_SETS = {"--cpuset-cpus": "cpu.cpus", "--cpuset-mems": "cpu.mems"}
+
+
+def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resources", "-r", default="", metavar="FILE", help="- for stdin")
+    for option, name in _NUMBERS.items():
+        parser.add_argument(option, dest=name, type=int)
+    for option, name in (_SIZES | _SETS).items():
+        parser.add_argument(option, dest=name)
+    container(parser)
+
+
+def _update(options: Any) -> int:
+    from engine.runtime.oci import changing
+
+    if options.resources:
+        resources = changing.resources_from(options.resources)
+    else:
+        given = vars(options)
+        values = {name: given[name] for name in (_NUMBERS | _SETS).values()}
+        for name in _SIZES.values():
+            values[name] = None if given[name] is None else changing.size(given[name])
+        resources = changing.resources_of(values)
+    changing.update(options.root, options.id, resources)
+    return 0
+
+
 COMMANDS = {
     "create": Command("everything up to the exec of the program", _creating, _create),
-    "start": Command("let a created container execute its program", _container, _start),
+    "start": Command("let a created container execute its program", container, _start),
     "run": Command("create and start, and stay until it ends", _run_arguments, _run),
-    "state": Command("what is known of a container, as JSON", _container, _state),
     "kill": Command("send a signal", _kill_arguments, _kill),
     "delete": Command("remove what is left of a container", _delete_arguments, _delete),
     "exec": Command("run another process in a container", _exec_arguments, _exec),
+    "pause": Command("stop every process of a container", container, _pause),
+    "resume": Command("let them go on", container, _resume),
+    "update": Command("change the limits of a container", _update_arguments, _update),
 }

@@ -1,0 +1,57 @@
+"""The features document of the specification (features.md, features-linux.md)."""
+
+from __future__ import annotations
+
+import os
+
+from engine.linux.flags import CAP, cap_name
+from engine.linux.table import MACHINE
+from engine.runtime import scmp
+from engine.runtime.oci.bundle import NEW, VERSION
+from engine.runtime.oci.hooks import POINTS
+from engine.runtime.oci.options import NAMES
+from engine.runtime.oci.seccomp import FLAGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_ARCHITECTURES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
+_UNSUPPORTED = ("time",)
+
+
+def features() -> dict[str, Any]:
+    """What this runtime can do, whatever the machine it is on can."""
+    from engine.types.version import PODARIUM
+
+    return {
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": VERSION,
+        "hooks": list(POINTS),
+        "mountOptions": sorted(NAMES),
+        "linux": {
+            "namespaces": [kind for kind in NEW if kind not in _UNSUPPORTED],
+            "capabilities": [cap_name(capability) for capability in CAP],
+            "cgroup": {
+                "v1": True,
+                "v2": True,
+                "systemd": False,
+                "systemdUser": False,
+                "rdma": False,
+            },
+            "seccomp": {
+                "enabled": os.path.exists("/proc/sys/kernel/seccomp/actions_avail"),
+                "actions": [action for action in scmp.ACTIONS if action != scmp.NOTIFY],
+                "operators": list(scmp.OPERATORS),
+                "archs": [_ARCHITECTURES[MACHINE]],
+                "knownFlags": list(FLAGS),
+                "supportedFlags": list(FLAGS),
+            },
+            "apparmor": {"enabled": False},
+            "selinux": {"enabled": False},
+            "intelRdt": {"enabled": False},
+            "mountExtensions": {"idmap": {"enabled": False}},
+        },
+        "annotations": {"io.podarium.oci.version": PODARIUM},
+        "potentiallyUnsafeConfigAnnotations": [],
+    }
