@@ -25,8 +25,9 @@ from engine.kubelet.node import CLUSTER_DOMAIN, LocalNode
 from engine.kubelet.stopping import stop_signal
 from engine.kubelet.subpath import ensure
 from engine.kubelet.volumes import Mountable
-from engine.runtime.plan import Target, compile
+from engine.runtime.plan import Target, compile, prepare
 from engine.runtime.runtime import ContainerConfig, ContainerState, StartError
+from engine.runtime.spec import default_spec
 from engine.types.containers import Container
 from engine.types.pods import Pod
 
@@ -87,9 +88,11 @@ async def start(
         )
     except ConfigError as error:
         raise NotStarted("CreateContainerConfigError", str(error)) from error
+    id = secrets.token_hex(32)
     try:
-        rootfs, accounts = await asyncio.to_thread(
-            _lay_out, node, ground, container, attempt, lowerdirs, variables
+        (rootfs, accounts), _ = await asyncio.gather(
+            asyncio.to_thread(_lay_out, node, ground, container, attempt, lowerdirs, variables),
+            _prepare(node, ground, id),
         )
         around = Surroundings(
             hostname=etc.hostname(ground.pod),
@@ -100,11 +103,12 @@ async def start(
             termination_log=ground.folders.words(container.name, attempt),
         )
         spec = container_spec(ground.pod, container, image.config, around)
-        plan = compile(spec, _target(node, ground, container, rootfs))
-    except ConfigError as error:
-        raise NotStarted("CreateContainerConfigError", str(error)) from error
-    except (OSError, ImageError, ValueError) as error:
-        raise NotStarted("CreateContainerError", str(error)) from error
+        plan = compile(spec, _target(node, ground, container, rootfs, id))
+    except (ConfigError, OSError, ImageError, ValueError) as error:
+        await node.runtime.unprepare(id)
+        asked_wrong = isinstance(error, ConfigError)
+        reason = "CreateContainerConfigError" if asked_wrong else "CreateContainerError"
+        raise NotStarted(reason, str(error)) from error
     config = ContainerConfig(
         id=plan.container_id,
         sandbox=ground.pod.metadata.uid,
@@ -122,6 +126,20 @@ async def start(
         raise NotStarted("RunContainerError", str(error)) from error
     except OSError as error:
         raise NotStarted("CreateContainerError", str(error)) from error
+
+
+async def _prepare(node: LocalNode, ground: PodGround, id: str) -> None:
+    """Have what all containers have in common made while this one's own is being laid out."""
+    uid = ground.pod.metadata.uid
+    cgroup = node.pod_cgroup(uid) + b"/" + id.encode()
+    ahead = prepare(
+        default_spec(), container_id=id, sandbox=uid, cgroup=cgroup, hierarchy=node.hierarchy
+    )
+    try:
+        await node.runtime.prepare(ahead)
+    except OSError:
+        # The start itself, which does without, will say why it cannot be.
+        return
 
 
 def _lay_out(
@@ -166,9 +184,10 @@ def _accounts(lowerdirs: tuple[Path, ...]) -> Accounts:
     return Accounts(*(text.decode(errors="replace") for text in texts))
 
 
-def _target(node: LocalNode, ground: PodGround, container: Container, rootfs: Rootfs) -> Target:
+def _target(
+    node: LocalNode, ground: PodGround, container: Container, rootfs: Rootfs, id: str
+) -> Target:
     uid = ground.pod.metadata.uid
-    id = secrets.token_hex(32)
     return Target(
         container_id=id,
         sandbox=uid,

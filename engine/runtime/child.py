@@ -44,8 +44,8 @@ def run(ops: list[Op], context: Context, open_files: tuple[int, int]) -> NoRetur
 def wait(
     ops: list[Op], context: Context, open_files: tuple[int, int], sock: socket.socket
 ) -> NoReturn:
-    """The same in two parts: apply `ops`, then wait on `sock` for (names of ENDS, the other ops
-    encoded) with those descriptors. A failure waits too: before, nobody would hear of it."""
+    """The same in two parts: apply `ops`, tell so by a byte, and wait on `sock` for (names of ENDS,
+    the other ops encoded) with those descriptors. A failure waits too, for one to hear of it."""
     trace: list[int] = []
     failure: BaseException | None = None
     try:
@@ -56,6 +56,7 @@ def wait(
     except BaseException as error:  # noqa: BLE001
         failure = error
     try:
+        sock.send(b"r")
         received = wire.receive(sock)
         if received is None:
             os._exit(0)

@@ -141,8 +141,9 @@ class Runtime:
 
     async def prepare(self, preparation: Preparation) -> bool:
         """Have a process begin the start of an announced container, whose sandbox exists, and wait
-        for start(). Whether one does: it is no promise, and a plan with another beginning starts
-        all the same. Its end is remove_sandbox(), unprepare(), or that of this connection."""
+        for start(). Returns when it waits, or whether it does: a container that is not prepared, or
+        whose plan has another beginning, starts all the same. Unless it is started, the process
+        ends with unprepare(), with its sandbox, or with this connection. Raise OSError."""
         fields = _beginning(preparation)
         return bool(await self._connection.ask("prepare", preparation.container_id, fields))
 

@@ -18,7 +18,7 @@ import msgspec
 from engine.runtime.capabilities import mask
 from engine.runtime.cgroup.api import Hierarchy, Resources
 from engine.runtime.keeper.spares import SYSCTLS
-from engine.runtime.plan import Plan, Target, compile
+from engine.runtime.plan import Plan, Preparation, Target, compile, prepare
 from engine.runtime.spec import Spec, default_spec
 
 HOSTNAME = "bench"
@@ -100,6 +100,16 @@ class Container:
             resources=_LIMITS,
         )
         return compile(self.spec(*shown), target)
+
+    def preparation(self, id: str, sandbox: str) -> Preparation:
+        """What is told of it ahead."""
+        return prepare(
+            default_spec(),
+            container_id=id,
+            sandbox=sandbox,
+            cgroup=self.cgroup,
+            hierarchy=self.hierarchy,
+        )
 
     def floor(self) -> tuple[Path, Path]:
         """The files that tell the floor: its configuration, its seccomp program."""

@@ -20,6 +20,7 @@ from engine.runtime.ops.codec import decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from engine.runtime.cgroup.api import Hierarchy
@@ -31,7 +32,8 @@ _MOST = 8
 
 
 class Prepared:
-    """One such process, a child of ours. `config` is what runtime.py sends to announce it."""
+    """One such process, a child of ours. `config` is what runtime.py sends to announce it; `sock`
+    has something to read when it is ready, and an end when it has died."""
 
     def __init__(
         self,
@@ -44,13 +46,13 @@ class Prepared:
         self.config = config
         self.ops: list[tuple[Any, ...]] = config["child_ops"]
         ops = [decode(op) for op in self.ops]
-        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self.pid, self.pidfd = clone3(config["clone_flags"], cgroup=cgroup)
             if self.pid == 0:
                 child.wait(ops, context, open_files, theirs)
         except OSError:
-            self._sock.close()
+            self.sock.close()
             raise
         finally:
             theirs.close()
@@ -62,15 +64,15 @@ class Prepared:
 
     def hand_over(self, context: Context, ops: list[tuple[Any, ...]]) -> tuple[int, int]:
         """Have it go on with `ops`, with the descriptors in `context`. Gives its pid and its pidfd,
-        now the caller's. Raise OSError when it is gone."""
+        now the caller's, who closes the socket once it has what it was sent. Raise OSError when it
+        is gone."""
         ends = {name: getattr(context, name) for name in child.ENDS}
         passed = {name: fd for name, fd in ends.items() if fd >= 0}
         packet = wire.Packet((tuple(passed), ops), tuple(passed.values()))
         try:
-            packet.send(self._sock)
+            packet.send(self.sock)
         finally:
             packet.close()
-        self._sock.close()
         pidfd, self.pidfd = self.pidfd, -1
         return self.pid, pidfd
 
@@ -82,7 +84,21 @@ class Prepared:
         os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
         os.close(self.pidfd)
         self.pidfd = -1
-        self._sock.close()
+        self.sock.close()
+
+
+class _Entry:
+    """One that waits, for whom, and whom to tell once whether it is ready."""
+
+    def __init__(self, client: Client, prepared: Prepared, told: Callable[[bool], None]) -> None:
+        self.client = client
+        self.prepared = prepared
+        self._told: Callable[[bool], None] | None = told
+
+    def tell(self, ready: bool) -> None:
+        if self._told is not None:
+            self._told(ready)
+            self._told = None
 
 
 class Waiting:
@@ -93,13 +109,21 @@ class Waiting:
         self._loop = loop
         self._hierarchy = hierarchy
         self._open_files = open_files
-        self._all: dict[str, tuple[Client, Prepared]] = {}
+        self._all: dict[str, _Entry] = {}
 
-    def add(self, client: Client, config: dict[str, Any], namespaces: dict[str, int]) -> bool:
-        """False when enough are waiting, or one for that container. Raise OSError."""
+    def add(
+        self,
+        client: Client,
+        config: dict[str, Any],
+        namespaces: dict[str, int],
+        told: Callable[[bool], None],
+    ) -> None:
+        """`told` is, once: whether there is one that is ready. There is none when enough are
+        waiting. Raise OSError."""
         id, cgroup = config["id"], config["cgroup"]
         if id in self._all or len(self._all) >= _MOST:
-            return False
+            told(False)
+            return
         self._hierarchy.create(cgroup)
         born = self._hierarchy.directory_fd(cgroup) if config["born"] else None
         context = Context(self._hierarchy)
@@ -109,36 +133,55 @@ class Waiting:
         finally:
             if born is not None:
                 os.close(born)
-        self._all[id] = client, prepared
-        self._loop.add(prepared.pidfd, lambda: self.drop(id))
-        return True
+        self._all[id] = _Entry(client, prepared, told)
+        self._loop.add(prepared.sock.fileno(), lambda: self._heard(id))
+
+    def _heard(self, id: str) -> None:
+        """Of one that it is ready, or that it has died."""
+        entry = self._all[id]
+        try:
+            ready = bool(entry.prepared.sock.recv(1))
+        except ConnectionResetError:
+            ready = False
+        if ready:
+            entry.tell(True)
+        else:
+            self.drop(id)
+
+    def _pop(self, id: str) -> _Entry | None:
+        entry = self._all.pop(id, None)
+        if entry is not None:
+            self._loop.remove(entry.prepared.sock.fileno())
+        return entry
 
     def take(self, config: dict[str, Any]) -> Prepared | None:
-        """The one that serves this start; the caller's from now on."""
-        if config["id"] not in self._all:
+        """The one that serves this start, ready or soon; the caller's from now on."""
+        entry = self._pop(config["id"])
+        if entry is None:
             return None
-        _, prepared = self._all.pop(config["id"])
-        self._loop.remove(prepared.pidfd)
-        if prepared.serves(config):
-            return prepared
-        prepared.end()
-        return None
+        serves = entry.prepared.serves(config)
+        entry.tell(serves)
+        if not serves:
+            entry.prepared.end()
+            return None
+        return entry.prepared
 
     def drop(self, id: str) -> None:
         """End it, and remove its cgroup; fine when there is none."""
-        if id not in self._all:
+        entry = self._pop(id)
+        if entry is None:
             return
-        _, prepared = self._all.pop(id)
-        self._loop.remove(prepared.pidfd)
-        prepared.end()
+        entry.prepared.end()
+        entry.tell(False)
         try:
-            self._hierarchy.remove(prepared.config["cgroup"], timeout=0.5)
+            self._hierarchy.remove(entry.prepared.config["cgroup"], timeout=0.5)
         except OSError:
             # Removing the sandbox, or the node, removes it too.
             return
 
     def drop_all(self, *, client: Client | None = None, sandbox: str | None = None) -> None:
         """Those of a client, of a sandbox, or all."""
-        for id, (whose, prepared) in list(self._all.items()):
-            if client in (None, whose) and sandbox in (None, prepared.config["sandbox"]):
+        for id, entry in list(self._all.items()):
+            whose, where = entry.client, entry.prepared.config["sandbox"]
+            if client in (None, whose) and sandbox in (None, where):
                 self.drop(id)

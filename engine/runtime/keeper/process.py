@@ -48,6 +48,7 @@ class Process:
         self._around = around
         self._report = -1
         self._data = b""
+        self._prepared: Prepared | None = None
 
     def clone(
         self, flags: CLONE | int, context: Context, cgroup: int | None, open_files: tuple[int, int]
@@ -65,6 +66,7 @@ class Process:
     def take(self, prepared: Prepared, context: Context, rest: list[tuple[Any, ...]]) -> None:
         """Instead of clone(): one that has done all but `rest`. Raise OSError when it is gone."""
         self._begin(context, lambda: prepared.hand_over(context, rest))
+        self._prepared = prepared
 
     def _begin(self, context: Context, get: Callable[[], tuple[int, int]]) -> None:
         reader, context.report = os.pipe2(os.O_CLOEXEC)
@@ -92,6 +94,10 @@ class Process:
         """The report is complete: either the exec happened, or the child is ending."""
         reports = child.reports(self._data)
         self._data = b""
+        if self._prepared is not None:
+            # Not before: an end in which a byte was not read resets the other one.
+            self._prepared.sock.close()
+            self._prepared = None
         if reports and reports[-1][0] == "ready":
             _, trace, self.warnings, began = reports[-1]
             trace.append((now - began) // 1000)

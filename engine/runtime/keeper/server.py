@@ -134,12 +134,13 @@ class Keeper:
         sandbox.close()
         del self._sandboxes[id]
 
-    def prepare(self, request: Request, config: dict[str, Any]) -> bool:
+    def prepare(self, request: Request, config: dict[str, Any]) -> object:
         """Have a process begin what does not depend on the rest of a container's plan."""
         sandbox = self._sandboxes.get(config["sandbox"])
         if sandbox is None or config["id"] in self._containers:
             return False
-        return self._waiting.add(request.client, config, sandbox.namespaces)
+        self._waiting.add(request.client, config, sandbox.namespaces, request.reply)
+        return _LATER
 
     def unprepare(self, request: Request, id: str) -> None:
         self._waiting.drop(id)

@@ -18,8 +18,13 @@ def descriptors(pid: int) -> int:
 
 def networks(pid: int) -> int:
     """Namespaces that it holds: the node's, the sandboxes', and the spare ones."""
-    links = (os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
-    return sum(link.startswith("net:") for link in links)
+    found = 0
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found += os.readlink(fd).startswith("net:")
+        except FileNotFoundError:
+            continue
+    return found
 
 
 def children(pid: int) -> list[str]:

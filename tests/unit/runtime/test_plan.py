@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.linux.flags import CLONE, MOUNT_ATTR
 from engine.runtime import plan
@@ -16,9 +18,21 @@ from engine.runtime.cgroup.hybrid import Hybrid
 from engine.runtime.cgroup.v1 import V1
 from engine.runtime.ops.cgroups import JoinCgroup, LimitCgroup
 from engine.runtime.ops.codec import decode
-from engine.runtime.ops.mounts import Bind, Filesystem
-from engine.runtime.plan import Plan, PlanError, Target
-from engine.runtime.spec import Device, Mount, Root, Spec, User, default_spec
+from engine.runtime.ops.mounts import Bind, CgroupView, Filesystem, Mask
+from engine.runtime.ops.stage import Place, Stage
+from engine.runtime.plan import Plan, PlanError, Preparation, Target
+from engine.runtime.spec import (
+    MASKED_PATHS,
+    MOUNTS,
+    NAMESPACES,
+    Device,
+    Mount,
+    Namespace,
+    Root,
+    Spec,
+    User,
+    default_spec,
+)
 
 TREES = {name: b"/cg/" + name for name in (b"cpu", b"memory", b"pids", b"devices")}
 
@@ -40,6 +54,29 @@ def target(**changes: Any) -> Target:
 def with_mounts(*mounts: Mount) -> Spec:
     spec = default_spec(("app",))
     return msgspec.structs.replace(spec, mounts=spec.mounts + mounts)
+
+
+EXTRA = (
+    Mount(destination="/data", source="/v", options=("rbind", "ro")),
+    Mount(destination="/dev/shm", source="/v", options=("bind",)),
+    Mount(destination="/tmp", type="tmpfs", options=("size=1m",)),
+    Mount(destination="/sys/kernel", type="tmpfs"),
+)
+SPECS = st.builds(
+    lambda order, hidden, namespaces: msgspec.structs.replace(
+        default_spec(("app",)),
+        mounts=tuple(order),
+        linux=msgspec.structs.replace(
+            default_spec().linux,
+            masked_paths=tuple(hidden),
+            namespaces=tuple(Namespace(type=kind) for kind in {"mount", *namespaces}),
+        ),
+    ),
+    st.lists(st.sampled_from((*MOUNTS, *EXTRA)), unique=True),
+    st.lists(st.sampled_from(MASKED_PATHS), unique=True),
+    st.lists(st.sampled_from(NAMESPACES)),
+)
+"""Containers of any mounts in any order, masks and namespaces."""
 
 
 def names(made: Plan) -> list[str]:
@@ -216,3 +253,52 @@ def test_the_spec_reads_and_writes_as_oci_json() -> None:
     assert b'"maskedPaths"' in text
     assert b'"noNewPrivileges":true' in text
     assert msgspec.json.decode(text, type=Spec) == spec
+
+
+def ahead(spec: Spec, like: Target) -> Preparation:
+    return plan.prepare(
+        spec,
+        container_id=like.container_id,
+        sandbox=like.sandbox,
+        cgroup=like.cgroup,
+        hierarchy=like.hierarchy,
+    )
+
+
+@given(spec=SPECS)
+def test_what_is_done_ahead_and_the_rest_are_the_plan(spec: Spec) -> None:
+    made = plan.compile(spec, target())
+    before = ahead(spec, target())
+    assert made.child_ops[: len(before.child_ops)] == before.child_ops
+    assert "overlay" not in [op.NAME for op in before.child_ops]
+    for field in ("container_id", "sandbox", "cgroup", "born", "clone_flags"):
+        assert getattr(made, field) == getattr(before, field)
+
+
+@given(spec=SPECS)
+def test_staged_or_not_every_mount_is_made_once_and_in_order(spec: Spec) -> None:
+    made = plan.compile(spec, target())
+    kinds = (Filesystem, Bind, CgroupView)
+    made_at = [op.target.decode() for op in made.child_ops if isinstance(op, kinds)]
+    assert made_at == [mount.destination for mount in spec.mounts]
+    hidden = [path for op in made.child_ops if isinstance(op, Mask) for path in op.paths]
+    assert sorted(hidden) == sorted(path.encode() for path in spec.linux.masked_paths)
+    order = names(made)
+    placed = [op.target for op in made.child_ops if isinstance(op, Place)]
+    staged = [op.targets for op in made.child_ops if isinstance(op, Stage)]
+    assert staged == ([tuple(placed)] if placed else [])
+    if placed:
+        assert order.index("stage") < order.index("overlay") < order.index("place")
+
+
+def test_what_a_pod_asks_for_leaves_the_beginning_as_it_is() -> None:
+    """So that a process can begin before anything is known of its container."""
+    default = ahead(default_spec(), target()).child_ops
+    process = msgspec.structs.replace(
+        default_spec(("app",)).process, oom_score_adj=7, no_new_privileges=False, cwd="/x"
+    )
+    spec = with_mounts(Mount(destination="/dev/shm", source="/v", options=("bind",)))
+    spec = msgspec.structs.replace(spec, process=process, root=Root(readonly=True))
+    made = plan.compile(spec, target(hosts=Path("/c/hosts")))
+    assert made.child_ops[: len(default)] == default
+    assert [op.NAME for op in default][-2:] == ["read-only-paths", "mask"]
