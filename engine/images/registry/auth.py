@@ -26,7 +26,7 @@ _LIMIT = 1 << 20
 _CLIENT = "podarium"
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_SCHEME = re.compile(rf"\s*,*\s*({_TOKEN})(?:\s+|$)")
+_SCHEME = re.compile(rf"\s*,*\s*({_TOKEN})(?:\s+|$|(?=,))")
 _PARAMETER = re.compile(rf'\s*,?\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))\s*(?=,|$)')
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
@@ -93,14 +93,13 @@ class Authenticator:
             if challenge.scheme == "bearer":
                 with self._lock:
                     token = self._tokens.get(scope)
-                    if token is None or token.header == sent:
+                    over = token is None or token.until <= self._http.clock.now()
+                    if token is None or over or token.header == sent:
                         token = self._tokens[scope] = self._fetch(challenge.parameters, scope)
                 return token.header
         if any(challenge.scheme == "basic" for challenge in asked):
             if self._credential is None:
                 raise Denied(f"registry {self._origin.netloc}: asks for a name and a password")
-            if self._basic and sent is not None:
-                raise Denied(f"registry {self._origin.netloc}: refuses the name or the password")
             self._basic = True
             return self._credential.basic
         schemes = ", ".join(words(challenge.scheme) for challenge in asked) or "nothing known"

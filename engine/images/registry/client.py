@@ -111,8 +111,8 @@ class Repository:
         """The answer to a request with credentials, where they belong."""
         request = Request(method, url, **{"headers": {}, **more})  # type: ignore[arg-type]
         home = url.origin == self._origin
+        sent = self._auth.header(self._scope) if home else None
         for last in (False, True):
-            sent = self._auth.header(self._scope) if home else None
             answer = self._http.send(replace(request, authorization=sent))
             if answer.status != 401:
                 break
@@ -123,8 +123,9 @@ class Repository:
                         " for credentials; they are only for the registry itself"
                     )
                 if last:
-                    raise Denied(self._said(answer, "denies access"))
-                self._auth.answer(answer, sent, self._scope)
+                    how = "with" if self._credential else "without"
+                    raise Denied(self._said(answer, f"denies access {how} credentials"))
+                sent = self._auth.answer(answer, sent, self._scope)
         return answer
 
     def _expect(self, answer: Answer, what: str, *statuses: int) -> None:

@@ -42,7 +42,7 @@ class Credential:
         return f"Basic {base64.b64encode(f'{self.username}:{secret}'.encode()).decode()}"
 
 
-class _Auth(msgspec.Struct, frozen=True, rename="lower"):
+class _Auth(msgspec.Struct, frozen=True, rename={"identity_token": "identitytoken"}):
     auth: str = ""
     username: str = ""
     password: str = ""

@@ -63,10 +63,9 @@ class Url:
         """Raise BadAnswer for what is not one: other schemes, user names, odd characters."""
         try:
             parts = urlsplit(text)
-            if base is not None and not parts.netloc:
+            if base is not None and not parts.scheme:
                 parts = _joined(base, parts)
-            scheme, host, port = parts.scheme or (base.origin.scheme if base else ""), "", None
-            host, port = parts.hostname or "", parts.port
+            scheme, host, port = parts.scheme, parts.hostname or "", parts.port
         except ValueError as error:
             raise BadAnswer(f"address {text[:200]!r}: {error}") from None
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
@@ -85,6 +84,8 @@ class Url:
 
 
 def _joined(base: Url, parts: SplitResult) -> SplitResult:
+    if parts.netloc:
+        return parts._replace(scheme=base.origin.scheme)
     path = parts.path
     if not path.startswith("/"):
         path = f"{base.target.partition('?')[0].rpartition('/')[0]}/{path}"

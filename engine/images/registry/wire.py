@@ -235,7 +235,7 @@ def _addresses(host: str, port: int, seconds: float) -> list[Any]:
     asking.start()
     asking.join(seconds)
     if not found:
-        raise TimeoutError(f"no name server answered for {host} in {seconds:.0f} s")
+        raise TooSlow(f"no name server answered for {host} in {seconds:.0f} s")
     if isinstance(found[0], UnicodeError):
         raise OSError(f"{host} is no host name")
     if isinstance(found[0], OSError):
@@ -250,7 +250,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, TooSlow):
         return str(error)
     if isinstance(error, TimeoutError):
-        return str(error) if error.args and error.errno is None else "no answer in time"
+        return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return words(str(error)) or type(error).__name__
