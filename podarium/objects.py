@@ -172,6 +172,8 @@ def run(
                 Container(
                     name="main",
                     image=image,
+                    # What is loaded here is meant, whatever a registry has under that name.
+                    image_pull_policy="IfNotPresent",
                     args=list(words),
                     env=[EnvVar(name=key, value=value) for key, _, value in pairs],
                 )
