@@ -116,6 +116,10 @@ class NewMount(Op):
         return f"{shown(self.fstype)} on {shown(self.target)}"
 
     def apply(self, context: Context) -> None:
+        data = ((b"source", self.source), *self.data)
+        if self.fstype == b"tmpfs" and all(key != b"mode" for key, _ in self.data):
+            mode = _mode(context.root, self.target)
+            data += ((b"mode", mode),) if mode else ()
         if self.strict:
             target = rootfd.directory(context.root, self.target, symlinks=False)
         else:
@@ -123,11 +127,7 @@ class NewMount(Op):
         if self.fstype == b"overlay":
             self._mount(target)
             return
-        data = ((b"source", self.source), *self.data)
         tree = rootfd.new_mount(self.fstype, self.attributes, data)
-        if self.fstype == b"tmpfs" and all(key != b"mode" for key, _ in self.data):
-            # As if it had been there: /tmp stays open to all, another directory closed.
-            os.chmod(f"/proc/self/fd/{tree}", os.fstat(target).st_mode & 0o7777)
         attach(tree, target, self.propagation)
 
     def _mount(self, target: int) -> None:
@@ -151,15 +151,29 @@ class NewMount(Op):
         return f"mount -t {shown(self.fstype)} {options}{source} ROOT{quoted(self.target)}"
 
 
+def _mode(root: int, path: bytes) -> bytes:
+    """Of the directory that a tmpfs will cover, which stays as open or closed as it was; b"" when
+    there is none yet."""
+    try:
+        fd = rootfd.find(root, path)
+    except FileNotFoundError:
+        return b""
+    mode = stat.S_IMODE(os.fstat(fd).st_mode)
+    os.close(fd)
+    return b"%o" % mode
+
+
 class CopiedUp(NewMount):
     """A tmpfs that begins with what it covers."""
 
     NAME = "mount-copy"
 
     def apply(self, context: Context) -> None:
+        there = bool(_mode(context.root, self.target))
         target = open_target(context.root, self.target, folder=True)
         tree = rootfd.new_mount(self.fstype, 0, ((b"source", self.source), *self.data))
-        copy_up(target, tree)
+        if there:
+            copy_up(target, tree)
         if self.attributes:
             mount_setattr(tree, b"", AT.EMPTY_PATH, attr_set=self.attributes)
         attach(tree, target, self.propagation)

@@ -1,4 +1,4 @@
-"""mounts and linux.devices of a bundle, as operations. Pure."""
+"""mounts and linux.devices of a bundle, as operations."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def devices(bundle: Bundle) -> Iterator[Op]:
     if nodes:
         yield Nodes(nodes, "user" in bundle.namespaces)
     if not whole:
-        yield Links(LINKS)
+        kcore = os.path.exists("/proc/kcore")
+        yield Links(tuple(link for link in LINKS if kcore or link[0] != b"/dev/core"))
 
 
 def _device(value: Value) -> tuple[bytes, str, int, int, int, int, int]:

@@ -17,12 +17,12 @@ from engine.runtime.oci.gate import BecomeRoot, ContainerHooks, Gate, MapIds, Ru
 from engine.runtime.oci.hooks import hooks
 from engine.runtime.oci.process import become, oom_score
 from engine.runtime.oci.resources import limits
-from engine.runtime.oci.root import BindRoot, Propagation, RootPropagation
+from engine.runtime.oci.root import BindRoot, LeaveTree, Propagation, RootPropagation
 from engine.runtime.oci.settings import JoinNamespaces, Names, Personality, Sysctls
 from engine.runtime.ops.base import Op
 from engine.runtime.ops.cgroups import CreateCgroup, JoinCgroup, LimitCgroup, UnshareCgroup
 from engine.runtime.ops.mounts import Mask, ReadOnlyPaths
-from engine.runtime.ops.rootfs import PivotRoot, ReadOnlyRoot
+from engine.runtime.ops.rootfs import ReadOnlyRoot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _rootfs(bundle: Bundle, cgroup: bytes, hierarchy: Hierarchy, state: bytes) -
         yield Mask(_paths(masked))
     if config.get("root", "readonly").flag():
         yield ReadOnlyRoot()
-    yield PivotRoot()
+    yield LeaveTree()
     if word not in ("", "private", "rprivate"):
         yield RootPropagation(word)
     domain = linux.get("personality", "domain")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 
-from engine.linux.flags import MS
-from engine.linux.mount import mount
+from engine.linux.flags import MNT, MS
+from engine.linux.mount import mount, pivot_root, umount2
+from engine.runtime.oci.mounting import attach
 from engine.runtime.oci.options import PROPAGATIONS
 from engine.runtime.ops import rootfd
 from engine.runtime.ops.base import Context, Op, quoted, shown
+from engine.runtime.ops.rootfs import PivotRoot
 
 
 class Propagation(Op):
@@ -50,7 +52,7 @@ class BindRoot(Op):
         # What is mounted on a shared mount appears on the machine, and pivot_root() refuses it.
         _make_private(self.path)
         target = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        rootfd.attach(tree, target)
+        attach(tree, target, MS.PRIVATE)
         context.root = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def describe(self) -> str:
@@ -72,6 +74,22 @@ def _make_private(path: bytes) -> None:
             if error.errno != errno.EINVAL or path == b"/":
                 raise
             path = os.path.dirname(path)
+
+
+class LeaveTree(PivotRoot):
+    """Where mounts may be shared with the machine: it is not to lose those that we let go of."""
+
+    NAME = "leave-tree"
+
+    def apply(self, context: Context) -> None:
+        old = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.fchdir(context.root)
+        pivot_root(b".", b".")
+        os.fchdir(old)
+        os.close(old)
+        mount(None, b".", None, MS.SLAVE | MS.REC)
+        umount2(b".", MNT.DETACH)
+        os.chdir(b"/")
 
 
 class RootPropagation(Op):

@@ -173,7 +173,13 @@ class FindExecutable(Op):
         return self.exec.about
 
     def apply(self, context: Context) -> None:
-        paths, failure = self.exec.places()
+        paths, _ = self.exec.places()
+        if b"/" not in self.exec.argv[0]:
+            # By these words podman knows what to say, and to end with 127.
+            text = "executable file not found in $PATH"
+            failure = OSError(errno.ENOENT, text, self.exec.argv[0])
+        else:
+            failure = OSError(errno.ENOENT, os.strerror(errno.ENOENT), self.exec.argv[0])
         for path in paths:
             try:
                 found = os.stat(path)
