@@ -7,6 +7,7 @@ be removed is found by looking, not by remembering.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from engine.images.rootfs import remove_rootfs
 from engine.launch import stop
 from engine.network import fabric
 from engine.runtime.cgroup.api import detect
+from engine.runtime.errors import RuntimeFailure
 from engine.runtime.keepers import clean_dead_keeper
 from engine.runtime.runtime import Runtime
+
+KEEPER_TIMEOUT_S = 10.0
 
 
 def teardown(paths: ClusterPaths, *, purge: bool = False) -> list[str]:
@@ -52,9 +56,13 @@ def _nodes(paths: ClusterPaths) -> list[NodePaths]:
 
 
 async def _end_node(node: NodePaths) -> None:
-    runtime = await Runtime.attach(node)
-    if runtime is not None:
-        await runtime.shutdown()
+    """By the keeper's own hand; one that hangs, dies on the way or is of another version is ended
+    from outside, with all that is in the node's cgroup."""
+    with contextlib.suppress(TimeoutError, RuntimeFailure):
+        async with asyncio.timeout(KEEPER_TIMEOUT_S):
+            runtime = await Runtime.attach(node)
+            if runtime is not None:
+                await runtime.shutdown()
     clean_dead_keeper(node)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,3 +147,14 @@ def test_plan_is_printed_without_root(shell: Shell) -> None:
     steps = ["cgroup", "pivot_root", "no-new-privs", "seccomp", "execute python app.py"]
     places = [ran.stdout.index(step) for step in steps]
     assert places == sorted(places)
+
+
+def test_down_ends_a_keeper_that_hangs(home: Path) -> None:
+    hung = Shell(ClusterPaths.of(home, "hung"))
+    hung.podarium("up", "--nodes", "1")
+    hung.podarium("run", "-d", "podarium/host", "--", "sleep", "600")
+    hung.kubectl("wait", "--for=condition=Ready", "--timeout=30s", "pod", "--all")
+    keeper = int(hung.paths.node("node-1").keeper_pid.read_text().split()[0])
+    os.kill(keeper, signal.SIGSTOP)
+    hung.podarium("down", "--purge")
+    assert traces(hung.paths) == []
