@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from functools import partial
 
 import click
@@ -14,14 +13,14 @@ from engine.client import forward
 from engine.client.client import Client
 from engine.client.forward import ForwardError, Tunnel
 from engine.client.http import HttpTransport
-from engine.client.session import Session, execute
+from engine.client.session import execute
+from engine.client.terminal import converse
 from engine.home import ClusterPaths
-from engine.stream.channel import Channel
-from podarium import terminal
+from engine.types.core import Pod
 from podarium.connection import ask
 from podarium.failure import Failure
 
-_FDS = {Channel.STDOUT: 1, Channel.STDERR: 2}
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
 def exec(
@@ -41,57 +40,33 @@ def exec(
 
     async def talk(client: Client) -> int:
         assert isinstance(client.transport, HttpTransport)
+        name = pod.removeprefix("pod/")
         opening = execute(
             client.transport,
             namespace,
-            pod.removeprefix("pod/"),
+            name,
             command,
-            container=container,
+            container=container or _default(await client.get(Pod, name, namespace)),
             terminal=tty,
             stdin=interactive,
         )
         async with opening as session:
-            return await _converse(session, interactive=interactive, tty=tty)
+            try:
+                return await converse(session, interactive=interactive, tty=tty)
+            except ConnectionError as error:
+                raise Failure(str(error)) from None
 
     sys.exit(ask(paths, talk))
 
 
-async def _converse(session: Session, *, interactive: bool, tty: bool) -> int:
-    with ExitStack() as stack:
-        tasks = []
-        if tty:
-            resize = asyncio.Event()
-            resize.set()
-            stack.enter_context(terminal.on_resize(resize.set))
-            stack.enter_context(terminal.raw())
-            tasks.append(asyncio.create_task(_follow_size(session, resize)))
-        if interactive:
-            tasks.append(asyncio.create_task(_send(session)))
-        try:
-            async for name, data in session:
-                terminal.show(_FDS[name], data)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-    try:
-        return session.exit_code()
-    except ConnectionError as error:
-        raise Failure(str(error)) from None
-
-
-async def _send(session: Session) -> None:
-    async for data in terminal.typed():
-        await session.write(data)
-    await session.end_input()
-
-
-async def _follow_size(session: Session, changed: asyncio.Event) -> None:
-    while True:
-        await changed.wait()
-        changed.clear()
-        size = os.get_terminal_size(sys.stdin.fileno())
-        await session.resize(size.columns, size.lines)
+def _default(pod: Pod) -> str:
+    """The container meant by who names none: the annotated one, or the first."""
+    names = [container.name for container in pod.spec.containers]
+    chosen = pod.metadata.annotations.get(_DEFAULT_CONTAINER)
+    if chosen in names or len(names) == 1:
+        return chosen or names[0]
+    click.echo(f"podarium: in container {names[0]}, the first of {', '.join(names)}", err=True)
+    return names[0]
 
 
 def port_forward(

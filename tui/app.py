@@ -26,7 +26,7 @@ def run_dashboard(
     from .application import PodariumApp
 
     app = PodariumApp(
-        endpoint.transport(),
+        endpoint.connection(),
         cluster=cluster,
         boot=boot,
         t0=time.monotonic() if t0 is None else t0,

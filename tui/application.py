@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -14,7 +14,6 @@ from textual.events import AppBlur, Key
 from textual.screen import Screen
 
 from engine.client.client import Client
-from engine.client.transport import Transport
 
 from . import runtime
 from .commands.all import COMMANDS
@@ -24,6 +23,9 @@ from .model.cluster import Cluster
 from .screens.main import MainScreen
 from .themes.palette import PALETTES
 from .themes.textual import THEMES
+
+if TYPE_CHECKING:
+    from .endpoint import Connection
 
 _HAND = ("Movement", "Namespaces")
 """Groups of commands that only make sense as keys."""
@@ -80,7 +82,7 @@ class PodariumApp(App[str], inherit_bindings=False):
 
     def __init__(
         self,
-        transport: Transport,
+        connection: Connection,
         *,
         cluster: str,
         boot: Path | None = None,
@@ -90,12 +92,13 @@ class PodariumApp(App[str], inherit_bindings=False):
         stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
+        self.connection = connection
         self.clock = clock
         self.stopwatch = stopwatch
         """What the start is timed with."""
         self.owns_engine = owns_engine
         """Whether leaving asks what becomes of the cluster."""
-        self.cluster = Cluster(Client(transport), name=cluster, clock=clock)
+        self.cluster = Cluster(Client(connection), name=cluster, clock=clock)
         self.boot = Boot(boot, stopwatch() if t0 is None else t0)
         self._last_key = clock()
         for theme in THEMES:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from engine.client.transport import Transport
+    from engine.client.transport import Dialer, Transport
+
+    class Connection(Transport, Dialer, Protocol):
+        """Answers requests, and can become a conversation with a process."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Endpoint:
     kubeconfig: Path | None = None
     context: str | None = None
 
-    def transport(self) -> Transport:
+    def connection(self) -> Connection:
         """A connection to it; nothing is sent yet."""
         from engine.client.http import HttpTransport
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -15,6 +16,7 @@ from engine.client.transport import Response
 from engine.types import registry
 from engine.types.status import NotFound, StatusError
 from tests.tui import made_up
+from tests.tui.fake_shell import FakeShell
 
 Dict = dict[str, Any]
 
@@ -38,6 +40,7 @@ class FakeCluster:
         """Kinds that may not be listed."""
         self.refuse: StatusError | None = None
         """The answer to every change."""
+        self.shell = FakeShell()
         self._version = 100
         self._watchers: dict[str, set[asyncio.Queue[bytes | None]]] = {}
         self._ticks: set[asyncio.Queue[bytes | None]] = set()
@@ -174,6 +177,15 @@ class FakeCluster:
             yield _drain(queue)
         finally:
             group.discard(queue)
+
+    @asynccontextmanager
+    async def socket(
+        self, path: str, *, query: Sequence[tuple[str, str]], protocols: Sequence[str]
+    ) -> AsyncIterator[tuple[FakeShell, str]]:
+        self.requests.append(("SOCKET", f"{path}?{urlencode(query)}", None))
+        if not self.reachable:
+            raise Unreachable("fake", "connection refused")
+        yield self.shell, protocols[0]
 
     async def close(self) -> None:
         pass

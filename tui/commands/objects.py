@@ -93,13 +93,36 @@ def logs_previous(desk: Desk) -> None:
 
 
 def _logs(desk: Desk, *, previous: bool) -> None:
-    found = _pod(desk)
-    if found is None:
+    if (found := _pod(desk)) is not None:
+        desk.go(Place("logs", "pods", found[0], _part(desk, found[1]), previous=previous))
+
+
+def _part(desk: Desk, pod: Pod) -> str:
+    """The container that is chosen, else the first."""
+    part = desk.place.part if desk.place.view == "pod" else ""
+    return part or pod.spec.containers[0].name
+
+
+@command(
+    "shell",
+    "s",
+    "x",
+    title="Shell",
+    help="A shell in its container: bash, else sh",
+    hint="shell",
+    rank=3,
+    on=PODS,
+    group="Object",
+)
+async def shell(desk: Desk) -> None:
+    if (found := _pod(desk)) is None:
         return
     key, pod = found
-    part = desk.place.part if desk.place.view == "pod" else ""
-    part = part or pod.spec.containers[0].name
-    desk.go(Place("logs", "pods", key, part, previous=previous))
+    part = _part(desk, pod)
+    if not any(s.name == part and s.state.running for s in pod.status.container_statuses or ()):
+        desk.flash(f"{part} of {key} does not run", "warn")
+        return
+    await desk.shell(key, part)
 
 
 @command(

@@ -7,10 +7,10 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.pilot import Pilot
 
-from engine.client.transport import Transport
 from engine.types import registry
 from engine.types.status import StatusError
 
@@ -22,6 +22,9 @@ from ..model.pods import key_of, status
 from ..screens.main import MainScreen
 from ..themes.palette import DARK, PALETTES
 from .svg import to_svg
+
+if TYPE_CHECKING:
+    from ..endpoint import Connection
 
 SETTLE_SECONDS = 0.5
 CHART_TICKS = 20
@@ -122,7 +125,7 @@ async def place_of(view: str, cluster: Cluster) -> Place:
 
 
 async def capture(
-    endpoint: Endpoint | Transport,
+    endpoint: Endpoint | Connection,
     file: Path,
     *,
     size: tuple[int, int] = (120, 36),
@@ -137,8 +140,8 @@ async def capture(
     Waits until the cluster is known, `settled` holds and the charts have `ticks` seconds of
     numbers. Raise NotSettled after `timeout_s` seconds, ValueError for an unknown view.
     """
-    transport = endpoint.transport() if isinstance(endpoint, Endpoint) else endpoint
-    app = PodariumApp(transport, cluster=cluster)
+    connection = endpoint.connection() if isinstance(endpoint, Endpoint) else endpoint
+    app = PodariumApp(connection, cluster=cluster)
     async with app.run_test(size=size) as pilot:
         await _wait(app.cluster, settled, ticks, timeout_s)
         screen = app.screen

@@ -17,6 +17,7 @@ from ..model.columns import namespaced
 from ..model.place import OVERVIEW, Place, Within
 from .ask import Ask, AskNumber
 from .help import Help
+from .shell import open_shell
 
 if TYPE_CHECKING:
     from .main import MainScreen
@@ -179,6 +180,12 @@ class ScreenDesk:
 
     async def ask_number(self, title: str, label: str, value: int) -> int | None:
         return await self._screen.app.push_screen_wait(AskNumber(title, label, value))
+
+    async def shell(self, key: str, part: str) -> None:
+        namespace, _, name = key.rpartition("/")
+        problem = await open_shell(self._screen.podarium, namespace, name, part)
+        if problem:
+            self.flash(problem, "bad")
 
     async def leave(self) -> None:
         app = self._screen.podarium

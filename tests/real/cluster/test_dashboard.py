@@ -106,6 +106,30 @@ def test_a_killed_dashboard_loses_nothing_and_the_next_one_attaches(shell: Shell
     assert contained(shell.paths, "app.py") == pids
 
 
+def test_a_shell_in_a_pod_and_back(shell: Shell) -> None:
+    shell.podarium("up", "--nodes", "1")
+    shell.podarium("run", "-d", "--name", "sleeper", "podarium/host", "--", "sleep", "600")
+    shell.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/sleeper")
+    with terminal(shell) as screen:
+        screen.wait_for("node-1")
+        screen.type(":pods\r")
+        screen.wait_for("STATUS")
+        screen.type("s")
+        screen.wait_for("a shell in main of default/sleeper")
+        screen.wait_for("# ")
+        screen.type("stty size; echo $((6*7))\r")
+        screen.wait_for("30 100\r\n42\r\n")
+        screen.type("exit\r")
+        screen.wait_for("sleeper")
+        screen.wait_for("describe")
+        screen.type("q")
+        screen.wait_for("overview")
+        screen.type("q")
+        screen.wait_for("Leave cluster tui?")
+        screen.type("\r")
+        assert screen.ended() == 0
+
+
 def test_stopping_from_the_screen_leaves_nothing(shell: Shell) -> None:
     with terminal(shell, "--nodes", "1") as screen:
         screen.wait_for("node-1")

@@ -9,9 +9,53 @@ import sys
 import termios
 import tty
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+
+from engine.client.session import Session
+from engine.stream.channel import Channel
 
 _CHUNK = 32 * 1024
+_FDS = {Channel.STDOUT: 1, Channel.STDERR: 2}
+
+
+async def converse(session: Session, *, interactive: bool, tty: bool) -> int:
+    """Let a person talk with a process until it ends; its exit code.
+
+    With `tty` the terminal is raw meanwhile, and its size is told. Raise StatusError when the
+    process could not be begun, ConnectionError when its end was never told.
+    """
+    with ExitStack() as stack:
+        tasks = []
+        if tty:
+            resize = asyncio.Event()
+            resize.set()
+            stack.enter_context(on_resize(resize.set))
+            stack.enter_context(raw())
+            tasks.append(asyncio.create_task(_follow_size(session, resize)))
+        if interactive:
+            tasks.append(asyncio.create_task(_send(session)))
+        try:
+            async for name, data in session:
+                show(_FDS[name], data)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    return session.exit_code()
+
+
+async def _send(session: Session) -> None:
+    async for data in typed():
+        await session.write(data)
+    await session.end_input()
+
+
+async def _follow_size(session: Session, changed: asyncio.Event) -> None:
+    while True:
+        await changed.wait()
+        changed.clear()
+        size = os.get_terminal_size(sys.stdin.fileno())
+        await session.resize(size.columns, size.lines)
 
 
 @contextmanager
