@@ -11,7 +11,8 @@
     client_cert = "me.pem"
     client_key = "me.key"
 
-A registry on this machine itself (localhost, 127.0.0.0/8, ::1) is insecure without being listed.
+A registry on this machine itself (localhost, 127.0.0.0/8, ::1) is insecure without being listed,
+unless a `ca` says otherwise.
 """
 
 import ipaddress
@@ -159,8 +160,8 @@ class Network:
 
     def insecure(self, netloc: str) -> bool:
         """Whether plain http, or a certificate that proves nothing, is good enough."""
-        known = self.registries.get(netloc)
-        return (known is not None and known.insecure) or _loopback(netloc)
+        known = self.registries.get(netloc, _Registry())
+        return known.insecure or (_loopback(netloc) and not known.ca)
 
     def context(self, origin: Origin) -> ssl.SSLContext:
         """What to believe about a server. Raise BadSettings for unreadable certificates."""
