@@ -54,10 +54,10 @@ def _exec_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _create(options: Any) -> int:
-    from engine.runtime.oci import lifecycle
+    from engine.runtime.oci import creation
 
     _refuse_no_pivot(options)
-    lifecycle.create(
+    creation.create(
         options.root,
         options.id,
         options.bundle,
@@ -84,13 +84,13 @@ def _console(options: Any) -> int:
 
 
 def _run(options: Any) -> int:
-    from engine.runtime.oci import lifecycle
+    from engine.runtime.oci import creation, ending, starting
     from engine.runtime.oci.bundle import Bundle
 
     _refuse_no_pivot(options)
     terminal = Bundle.load(options.bundle).config.get("process", "terminal").flag()
     stay, console = _attended(options, terminal)
-    created = lifecycle.create(
+    created = creation.create(
         options.root,
         options.id,
         options.bundle,
@@ -101,15 +101,15 @@ def _run(options: Any) -> int:
     try:
         if stay is not None:
             stay.begin()
-        lifecycle.start(options.root, options.id)
+        starting.start(options.root, options.id)
     except BaseException:
-        lifecycle.delete(options.root, options.id, force=True)
+        ending.delete(options.root, options.id, force=True)
         raise
     if stay is None:
         return 0
     code = stay.wait(created.pid)
     if not options.keep:
-        lifecycle.delete(options.root, options.id, force=True)
+        ending.delete(options.root, options.id, force=True)
     return code
 
 
@@ -130,7 +130,6 @@ def _attended(options: Any, terminal: bool) -> tuple[Foreground | None, int]:
 def _exec(options: Any) -> int:
     from engine.runtime.oci import execution, state
     from engine.runtime.oci.document import ConfigError, Value, read
-    from engine.runtime.oci.lifecycle import write_pid
 
     if options.process:
         process = Value(read(options.process, "process").raw, "process")
@@ -144,7 +143,7 @@ def _exec(options: Any) -> int:
         options.root, options.id, process, console=console, keep=options.preserve_fds
     )
     if options.pid_file:
-        write_pid(options.pid_file, cloned.pid)
+        state.write_pid(options.pid_file, cloned.pid)
     if stay is None:
         return 0
     stay.begin()
@@ -174,9 +173,9 @@ def _changes(options: Any) -> dict[str, Any]:
 
 
 def _start(options: Any) -> int:
-    from engine.runtime.oci import lifecycle
+    from engine.runtime.oci import starting
 
-    lifecycle.start(options.root, options.id)
+    starting.start(options.root, options.id)
     return 0
 
 
@@ -187,9 +186,9 @@ def _kill_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _kill(options: Any) -> int:
-    from engine.runtime.oci import lifecycle
+    from engine.runtime.oci import ending
 
-    lifecycle.kill(options.root, options.id, signal_number(options.signal), every=options.all)
+    ending.kill(options.root, options.id, signal_number(options.signal), every=options.all)
     return 0
 
 
@@ -214,9 +213,9 @@ def _delete_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _delete(options: Any) -> int:
-    from engine.runtime.oci import lifecycle
+    from engine.runtime.oci import ending
 
-    lifecycle.delete(options.root, options.id, force=options.force)
+    ending.delete(options.root, options.id, force=options.force)
     return 0
 
 

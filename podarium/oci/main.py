@@ -13,14 +13,9 @@ import sys
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from engine.runtime.oci.state import default_root
-from podarium.oci import life, telling
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-
-COMMANDS = life.COMMANDS | telling.COMMANDS
 
 # Options before the command that take a value.
 _GLOBAL = ("--root", "--log", "--log-format", "--cgroup-manager", "--rootless", "--criu")
@@ -29,7 +24,7 @@ _CLONING = ("create", "run", "exec")
 
 
 def command_of(words: list[str]) -> str:
-    """The command among the words, or "": options of ours that take a value are passed over."""
+    """The command among the words, or ""."""
     rest = iter(words)
     for word in rest:
         if not word.startswith("-"):
@@ -39,9 +34,36 @@ def command_of(words: list[str]) -> str:
     return ""
 
 
-def parser(name: str) -> ArgumentParser:
-    """For one command, or for none: then it can only explain them all."""
+def main(words: list[str] | None = None) -> None:
+    """The console script."""
+    words = sys.argv[1:] if words is None else words
+    name = command_of(words)
+    if name in _CLONING and not {"-h", "--help"} & set(words):
+        _seal(words)
+    from podarium.oci import life, telling
+
+    commands = life.COMMANDS | telling.COMMANDS
+    chosen = {name: commands[name]} if name in commands else commands
+    parser = _parser()
+    below = parser.add_subparsers(required=True, metavar="COMMAND")
+    for each, command in chosen.items():
+        command.add(below.add_parser(each, help=command.help, description=command.help))
+    options = parser.parse_args(words)
+    try:
+        code = commands[name].run(options)
+    except Exception as error:  # noqa: BLE001 - told in words below
+        _fail(options, error)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Nothing of the interpreter's is worth taking down.
+    os._exit(code)
+
+
+def _parser() -> ArgumentParser:
     import argparse
+
+    from engine.runtime.oci.state import default_root
 
     found = argparse.ArgumentParser(
         prog="podarium-oci", description="Run containers as the OCI runtime specification has it."
@@ -53,56 +75,33 @@ def parser(name: str) -> ArgumentParser:
     found.add_argument("--systemd-cgroup", action="store_true", help="accepted: cgroupfs is used")
     for option in ("--cgroup-manager", "--rootless", "--criu"):
         found.add_argument(option, help="accepted")
-    found.add_argument("--version", "-v", action="version", version=version())
-    commands = found.add_subparsers(required=True, metavar="COMMAND")
-    for each, command in COMMANDS.items():
-        if name in ("", each):
-            command.add(commands.add_parser(each, help=command.help, description=command.help))
+    found.add_argument("--version", "-v", action="version", version=_version())
     return found
 
 
-def version() -> str:
-    from engine.runtime.oci.bundle import VERSION
+def _version() -> str:
+    from engine.runtime.oci.document import VERSION
     from engine.types.version import PODARIUM
 
-    return f"podarium-oci version {PODARIUM}\nspec: {VERSION}"
-
-
-def main(words: list[str] | None = None) -> None:
-    """The console script."""
-    words = sys.argv[1:] if words is None else words
-    name = command_of(words)
-    options = parser(name if name in COMMANDS else "").parse_args(words)
-    if name in _CLONING:
-        _seal(words)
-    try:
-        code = COMMANDS[name].run(options)
-    except Exception as error:  # noqa: BLE001 - told in words below, or raised again
-        _fail(options, error)
-        code = 1
-    sys.stdout.flush()
-    # Nothing of the interpreter's is worth taking down.
-    os._exit(code)
+    return f"podarium-oci version {PODARIUM}, spec: {VERSION}"
 
 
 def _seal(words: list[str]) -> None:
     """Go on only behind the seal, and in the mount namespace that we were called in."""
+    from engine.linux.flags import CLONE
+    from engine.linux.namespace import setns
     from engine.runtime.interpreter import seal, sealed
 
+    here = os.getcwd()
     namespace = os.environ.pop("PODARIUM_OCI_MOUNTS", "")
     if namespace:
-        from engine.linux.flags import CLONE
-        from engine.linux.namespace import setns
-
-        here = os.getcwd()
         setns(int(namespace), CLONE.NEWNS)
         os.close(int(namespace))
         # setns(2) left us at the root.
         os.chdir(here)
     if sealed():
         return
-    here = os.getcwd()
-    kept = os.dup(os.open("/proc/self/ns/mnt", os.O_RDONLY))
+    kept = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     os.set_inheritable(kept, True)
     os.environ["PODARIUM_OCI_MOUNTS"] = str(kept)
     interpreter = os.fsdecode(seal())
@@ -122,7 +121,7 @@ def _fail(options: Namespace, error: Exception) -> None:
     elif not isinstance(error, RuntimeFailure | ConfigError | StateError):
         import traceback
 
-        text = traceback.format_exc()
+        text = "".join(traceback.format_exception(error))
     if options.log:
         _log(options.log, options.log_format, text)
     sys.stderr.write(f"podarium-oci: {text}\n")

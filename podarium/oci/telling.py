@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def _state(options: Any) -> int:
-    from engine.runtime.oci import lifecycle, state
+    from engine.runtime.oci import state
 
     found = state.load(options.root, options.id)
-    status = found.status(lifecycle.hierarchy_of(found))
+    status = found.status(found.hierarchy())
     write(found.document(status), indent=2)
     return 0
 
@@ -29,15 +29,15 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: Any) -> int:
-    from engine.runtime.oci import report
+    from engine.runtime.oci import telling
 
-    rows = report.rows(options.root)
+    rows = telling.rows(options.root)
     if options.quiet:
         sys.stdout.writelines(row["id"] + "\n" for row in rows)
     elif options.format == "json":
         write(rows)
     else:
-        sys.stdout.write(report.table(rows) + "\n")
+        sys.stdout.write(telling.table(rows) + "\n")
     return 0
 
 
@@ -48,13 +48,13 @@ def _ps_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _ps(options: Any) -> int:
-    from engine.runtime.oci import report, state
+    from engine.runtime.oci import state, telling
 
     found = state.load(options.root, options.id)
     if options.format == "json":
-        write(report.pids(found))
+        write(telling.pids(found))
     else:
-        sys.stdout.write(report.processes(found, options.ps) + "\n")
+        sys.stdout.write(telling.processes(found, options.ps) + "\n")
     return 0
 
 
@@ -65,15 +65,15 @@ def _events_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _events(options: Any) -> int:
-    from engine.runtime.oci import report, state
+    from engine.runtime.oci import state, telling
 
     found = state.load(options.root, options.id)
-    write(report.event(found))
+    write(telling.event(found))
     while not options.stats and found.alive():
         sys.stdout.flush()
         time.sleep(float(options.interval.removesuffix("s")))
         if found.alive():
-            write(report.event(found))
+            write(telling.event(found))
     return 0
 
 

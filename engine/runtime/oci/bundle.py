@@ -7,9 +7,6 @@ import posixpath
 
 from engine.runtime.oci.document import Value, read
 
-VERSION = "1.2.0"
-"""Of the runtime specification that we follow."""
-
 NEW = ("pid", "network", "ipc", "uts", "mount", "user", "cgroup", "time")
 
 # What the specification has a runtime refuse when it cannot do it.

@@ -7,7 +7,6 @@ import time
 
 from engine.runtime.oci import state
 from engine.runtime.oci.document import ConfigError, Value, read
-from engine.runtime.oci.lifecycle import hierarchy_of
 from engine.runtime.oci.resources import controllers, limits
 from engine.runtime.oci.state import CREATED, PAUSED, RUNNING, STOPPED, StateError
 
@@ -23,7 +22,7 @@ def pause(root: str, id: str) -> None:
     """Returns once every process has stopped. Raise StateError."""
     container = state.load(root, id)
     with container.locked():
-        hierarchy = hierarchy_of(container)
+        hierarchy = container.hierarchy()
         status = container.status(hierarchy)
         if status not in (RUNNING, CREATED):
             raise StateError(f"container {id!r} is {status}: only a running one can be paused")
@@ -41,7 +40,7 @@ def resume(root: str, id: str) -> None:
     """Raise StateError."""
     container = state.load(root, id)
     with container.locked():
-        hierarchy = hierarchy_of(container)
+        hierarchy = container.hierarchy()
         status = container.status(hierarchy)
         if status != PAUSED:
             raise StateError(f"container {id!r} is {status}: only a paused one can be resumed")
@@ -52,7 +51,7 @@ def update(root: str, id: str, resources: Value) -> None:
     """New limits; those that are not named stay. Raise StateError, ConfigError, OSError."""
     container = state.load(root, id)
     with container.locked():
-        hierarchy = hierarchy_of(container)
+        hierarchy = container.hierarchy()
         if container.status(hierarchy) == STOPPED:
             raise StateError(f"container {id!r} is stopped")
         more = controllers(resources) - container.controllers

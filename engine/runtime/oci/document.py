@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+VERSION = "1.2.0"
+"""Of the runtime specification that we follow."""
+
+
 class ConfigError(ValueError):
     """A field that cannot be honoured; the message names it, and says why."""
 

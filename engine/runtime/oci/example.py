@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.runtime.oci.bundle import VERSION
+from engine.runtime.oci.document import VERSION
 from engine.runtime.spec import default_spec
 
 

@@ -10,7 +10,6 @@ from engine.linux.pidfd import pidfd_open
 from engine.linux.process import capget, set_dumpable
 from engine.runtime.oci import launch, state
 from engine.runtime.oci.document import ConfigError, Value, read
-from engine.runtime.oci.lifecycle import hierarchy_of
 from engine.runtime.oci.process import become, oom_score
 from engine.runtime.oci.state import CREATED, RUNNING, State, StateError
 from engine.runtime.ops.base import Context, Op
@@ -48,7 +47,7 @@ def execute(
     """Started; its parent is us. `process` as in config.json; what it leaves out is as the first
     process has it. Raise ConfigError, StateError, StartError."""
     container = state.load(root, id)
-    hierarchy = hierarchy_of(container)
+    hierarchy = container.hierarchy()
     status = container.status(hierarchy)
     if status not in (RUNNING, CREATED):
         raise StateError(f"container {id!r} is {status}: nothing can be executed in it")

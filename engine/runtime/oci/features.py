@@ -7,7 +7,8 @@ import os
 from engine.linux.flags import CAP, cap_name
 from engine.linux.table import MACHINE
 from engine.runtime import scmp
-from engine.runtime.oci.bundle import NEW, VERSION
+from engine.runtime.oci.bundle import NEW
+from engine.runtime.oci.document import VERSION
 from engine.runtime.oci.hooks import POINTS
 from engine.runtime.oci.options import NAMES
 from engine.runtime.oci.seccomp import FLAGS

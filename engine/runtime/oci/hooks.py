@@ -7,6 +7,7 @@ import os
 import select
 import signal
 
+from engine.runtime.errors import StartError
 from engine.runtime.oci.document import Value
 
 POINTS = (
@@ -94,3 +95,13 @@ class Hook:
 def hooks(config: Value, point: str) -> tuple[Hook, ...]:
     """Those of one point, in order. Raise ConfigError."""
     return tuple(Hook(value) for value in config.get("hooks", point).items())
+
+
+def run_hooks(config: Value, point: str, told: bytes) -> None:
+    """One after the other. Raise StartError at the first that fails."""
+    for hook in hooks(config, point):
+        try:
+            hook.run(told)
+        except OSError as error:
+            text = error.strerror or str(error)
+            raise StartError(point, hook.path, error.errno or 0, text, "") from None

@@ -3,7 +3,6 @@ it shall be. The process that runs this has one thread, and ends soon after."""
 
 from __future__ import annotations
 
-import marshal
 import os
 import resource
 import socket
@@ -12,54 +11,24 @@ from engine.linux.flags import CLONE
 from engine.linux.namespace import clone3, setns
 from engine.runtime import child
 from engine.runtime.errors import StartError
-from engine.runtime.oci.gate import GO
+from engine.runtime.oci.report import Report
 from engine.runtime.ops.base import Context, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from engine.runtime.cgroup.api import Hierarchy
 
-_MESSAGE = 65536
 
+class Cloned(Report):
+    """Of our own child."""
 
-class Cloned:
-    """A child, and the socket that it reports on. `steps`: what it does, and to what."""
-
-    def __init__(self, pid: int, report: socket.socket, steps: list[tuple[str, str]]) -> None:
+    def __init__(self, pid: int, socket: socket.socket, steps: list[tuple[str, str]]) -> None:
+        super().__init__(socket, steps)
         self.pid = pid
-        self.report = report
-        self.steps = steps
-        self.warnings: list[str] = []
-
-    def listen(self, until: str, answers: Mapping[str, Callable[[], None]]) -> None:
-        """Do what it asks for, until it says `until`, and nothing more in the case of "ready".
-
-        Raise StartError when it fails, and whatever an answer raises.
-        """
-        heard = False
-        while data := self.report.recv(_MESSAGE):
-            kind, *facts = marshal.loads(data)
-            if kind == "failed":
-                index, number, text, about = facts
-                name, object = self.steps[index]
-                raise StartError(name, object, number, text, about)
-            if kind == until:
-                self.warnings = facts[0] if until == "created" else facts[1]
-                if until == "created":
-                    return
-                heard = True
-            elif kind in answers:
-                answers[kind]()
-                self.report.send(GO)
-        if not heard:
-            text = "its process ended before it could execute the program"
-            raise StartError("set-up", "", 0, text, "")
 
     def reap(self) -> None:
         """It has failed, and ends when nobody answers it."""
-        self.report.close()
+        self.socket.close()
         os.waitpid(self.pid, 0)
 
 

@@ -1,106 +1,48 @@
-"""What commands tell of containers: lists, processes, counters."""
+"""What a container's process says between clone and exec (see child.py), and the answers."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import subprocess
+import marshal
+import socket
 
-from engine.runtime.cgroup.sampling import Sample
-from engine.runtime.oci import state
-from engine.runtime.oci.lifecycle import hierarchy_of
-from engine.runtime.oci.state import STOPPED, State
+from engine.runtime.errors import StartError
+from engine.runtime.oci.gate import GO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable, Mapping
+
+_MESSAGE = 65536
 
 
-def rows(root: str) -> list[dict[str, Any]]:
-    """Every container, as runc's `list --format json` has it."""
-    found = []
-    for container in state.every(root):
-        status = container.status(hierarchy_of(container))
-        row = {"pid": 0, **container.document(status)}
-        row["rootfs"] = container.fields["rootfs"]
-        row["created"] = container.fields["created"]
-        row["owner"] = _user(container.fields["owner"])
-        found.append(row)
-    return found
+class Report:
+    """The socket that it says it on. `steps`: what it does, and to what."""
 
+    def __init__(self, socket: socket.socket, steps: list[tuple[str, str]]) -> None:
+        self.socket = socket
+        self.steps = steps
+        self.warnings: list[str] = []
 
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    def listen(self, until: str, answers: Mapping[str, Callable[[], None]]) -> None:
+        """Do what it asks for, until it says `until`, and nothing more in the case of "ready".
 
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """For a person."""
-    names = ("id", "pid", "status", "bundle", "created", "owner")
-    lines = [[name.upper() for name in names]]
-    lines += [[str(row[name]) for name in names] for row in rows]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(names))]
-    return "\n".join(
-        "   ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def pids(container: State) -> list[int]:
-    """Of all its processes, in the machine's numbers."""
-    if container.status(hierarchy_of(container)) == STOPPED:
-        raise state.StateError(f"container {container.id!r} is stopped")
-    return sorted(hierarchy_of(container).procs(container.cgroup))
-
-
-def processes(container: State, arguments: list[str]) -> str:
-    """What ps(1) says of them. Raise StateError when it cannot tell their pids apart."""
-    wanted = {str(pid) for pid in pids(container)}
-    command = ["ps", *(arguments or ["-ef"])]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = ran.stdout.splitlines()
-    if ran.returncode or not lines or "PID" not in lines[0].split():
-        said = ran.stderr.strip() or "its table has no PID"
-        raise state.StateError(f"{' '.join(command)}: {said}")
-    column = lines[0].split().index("PID")
-    kept = [line for line in lines[1:] if line.split()[column : column + 1][0] in wanted]
-    return "\n".join([lines[0], *kept])
-
-
-def event(container: State) -> dict[str, Any]:
-    """Its counters, as runc's `events --stats` has them. Raise StateError, OSError."""
-    if container.status(hierarchy_of(container)) == STOPPED:
-        raise state.StateError(f"container {container.id!r} is stopped")
-    sample = hierarchy_of(container).sample(container.cgroup)
-    return {"type": "stats", "id": container.id, "data": _data(sample)}
-
-
-def _data(sample: Sample) -> dict[str, Any]:
-    return {
-        "cpu": {
-            "usage": {"total": sample.cpu_ns},
-            "throttling": {
-                "periods": sample.periods,
-                "throttledPeriods": sample.throttled_periods,
-                "throttledTime": sample.throttled_ns,
-            },
-        },
-        "memory": {
-            "cache": sample.file,
-            "usage": {
-                "limit": sample.memory_limit or 2**63 - os.sysconf("SC_PAGE_SIZE"),
-                "usage": sample.memory,
-                "failcnt": 0,
-            },
-            "raw": {
-                "anon": sample.anon,
-                "file": sample.file,
-                "inactive_file": sample.inactive_file,
-                "kernel": sample.kernel,
-                "oom_kill": sample.oom_kills,
-            },
-        },
-        "pids": {"current": sample.pids},
-    }
+        Raise StartError when it fails, and whatever an answer raises.
+        """
+        heard = False
+        while data := self.socket.recv(_MESSAGE):
+            kind, *facts = marshal.loads(data)
+            if kind == "failed":
+                index, number, text, about = facts
+                name, object = self.steps[index]
+                raise StartError(name, object, number, text, about)
+            if kind == until:
+                self.warnings = facts[0] if until == "created" else facts[1]
+                if until == "created":
+                    return
+                heard = True
+            elif kind in answers:
+                answers[kind]()
+                self.socket.send(GO)
+        if not heard:
+            text = "its process ended before it could execute the program"
+            raise StartError("set-up", "", 0, text, "")

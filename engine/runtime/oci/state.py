@@ -11,27 +11,23 @@ it is asked of the kernel, by a pid and the moment that pid began.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
-import re
-import shutil
 import time
 
 from engine.linux.process import pid_alive
-from engine.runtime.oci.bundle import VERSION
+from engine.runtime.cgroup.api import Hierarchy, detect
+from engine.runtime.oci.document import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from typing import Any
-
-    from engine.runtime.cgroup.api import Hierarchy
 
 CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", "paused", "stopped"
 
-_NAME = re.compile(r"[A-Za-z0-9_+.-]{1,1024}", re.ASCII)
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.")
 
 
 class StateError(Exception):
@@ -106,32 +102,76 @@ class State:
             json.dump(self.fields, file)
         os.rename(temporary, os.path.join(self.directory, "state.json"))
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> _Locked:
         """Commands that change the container, one after the other. Raise StateError when gone."""
+        return _Locked(self)
+
+    def hierarchy(self) -> Hierarchy:
+        return detect(also=self.controllers)
+
+    def told(self, status: str) -> bytes:
+        """What a hook reads."""
+        return json.dumps(self.document(status)).encode()
+
+    def at_socket(self, do: Callable[[str], object]) -> None:
+        """bind() or connect() at its socket, whose path may be longer than an address can be."""
+        directory = os.open(self.directory, os.O_PATH | os.O_CLOEXEC)
         try:
-            path = os.path.join(self.directory, "lock")
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            raise missing(self.id) from None
-        try:
-            # Not flock(2), which the container's process would inherit.
-            fcntl.lockf(fd, fcntl.LOCK_EX)
-            yield
+            do(f"/proc/self/fd/{directory}/start")
         finally:
-            os.close(fd)
+            os.close(directory)
+
+    def keep_config(self, bundle: str) -> None:
+        """As it is now: what is changed in the bundle later changes nothing."""
+        with (
+            open(os.path.join(bundle, "config.json"), "rb") as file,
+            open(self.config_path, "wb") as copy,
+        ):
+            copy.write(file.read())
 
     def remove(self) -> None:
-        shutil.rmtree(self.directory, ignore_errors=True)
+        for name in os.listdir(self.directory):
+            os.unlink(os.path.join(self.directory, name))
+        os.rmdir(self.directory)
+
+
+class _Locked:
+    def __init__(self, container: State) -> None:
+        self._container = container
+        self._fd = -1
+
+    def __enter__(self) -> None:
+        path = os.path.join(self._container.directory, "lock")
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            raise missing(self._container.id) from None
+        # Not flock(2), which the container's process would inherit.
+        fcntl.lockf(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
 
 
 def missing(id: str) -> StateError:
     return StateError(f"container {id!r} does not exist")
 
 
+def _is_name(id: str) -> bool:
+    return _LETTERS.issuperset(id) and id not in ("", ".", "..")
+
+
+def write_pid(path: str, pid: int) -> None:
+    """Whole or not at all: others watch for it."""
+    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}")
+    with open(temporary, "w") as file:
+        file.write(str(pid))
+    os.rename(temporary, path)
+
+
 def create(root: str, id: str, fields: dict[str, Any]) -> State:
     """Claim the name. Raise StateError when it is taken, or is none."""
-    if not _NAME.fullmatch(id) or id in (".", ".."):
+    if not _is_name(id):
         raise StateError(f"container id {id!r}: letters, digits and any of _+-. make one")
     state = State(root, id, fields)
     os.makedirs(root, 0o711, exist_ok=True)
@@ -146,7 +186,7 @@ def create(root: str, id: str, fields: dict[str, Any]) -> State:
 
 def load(root: str, id: str) -> State:
     """Raise StateError when there is none of that name."""
-    if not _NAME.fullmatch(id):
+    if not _is_name(id):
         raise missing(id)
     try:
         with open(os.path.join(root, id, "state.json")) as file:

@@ -1,0 +1,147 @@
+"""create: everything up to the exec of the program, which waits for `start`.
+
+The container's process stays behind: whoever started us and is its reaper (conmon) inherits it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from engine.linux.process import capget, set_dumpable, start_time
+from engine.runtime.cgroup.api import Hierarchy, detect
+from engine.runtime.errors import StartError
+from engine.runtime.oci import launch, state
+from engine.runtime.oci.bundle import Bundle
+from engine.runtime.oci.ending import end
+from engine.runtime.oci.hooks import run_hooks
+from engine.runtime.oci.plan import compile
+from engine.runtime.oci.resources import controllers
+from engine.runtime.oci.state import State
+from engine.runtime.ops.base import Context
+
+
+def create(
+    root: str, id: str, bundle_path: str, *, console: int = -1, pid_file: str = "", keep: int = 0
+) -> State:
+    """Everything up to the exec of the program. `console`: a socket that takes the terminal.
+
+    Raise ConfigError, StateError, StartError; then nothing is left behind.
+    """
+    bundle = Bundle.load(bundle_path)
+    also = controllers(bundle.config.get("linux", "resources"))
+    hierarchy = detect(also=also)
+    if bundle.config.get("process", "terminal").flag() != (console >= 0):
+        wants = "needs a terminal: --console-socket" if console < 0 else "has no terminal"
+        raise bundle.config.get("process", "terminal").error(f"the process {wants}")
+    cgroup = bundle.cgroup(id)
+    if hierarchy.exists(cgroup) and (inside := hierarchy.procs(cgroup)):
+        text = f"{os.fsdecode(cgroup)!r} has processes already: {', '.join(map(str, inside))}"
+        raise bundle.config.get("linux", "cgroupsPath").error(text)
+    annotations = {k: v.text() for k, v in bundle.config.get("annotations").entries()}
+    container = state.create(
+        root,
+        id,
+        {
+            "id": id,
+            "pid": 0,
+            "pidStart": 0,
+            "bundle": bundle.path,
+            "rootfs": bundle.rootfs,
+            "cgroup": os.fsdecode(cgroup),
+            "controllers": sorted(name.decode() for name in also),
+            "annotations": annotations,
+            "owner": os.geteuid(),
+        },
+    )
+    try:
+        with container.locked():
+            container.keep_config(bundle.path)
+            _create(container, bundle, hierarchy, console, keep)
+            if pid_file:
+                state.write_pid(pid_file, container.pid)
+    except BaseException:
+        _discard(container, hierarchy)
+        raise
+    return container
+
+
+def _create(
+    container: State, bundle: Bundle, hierarchy: Hierarchy, console: int, keep: int
+) -> None:
+    _, permitted, _ = capget()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        container.at_socket(listener.bind)
+        listener.listen(1)
+        plan = compile(
+            bundle,
+            container.id,
+            hierarchy,
+            held=permitted,
+            listener=listener.fileno(),
+            state=container.told("creating"),
+            keep=keep,
+        )
+        context = Context(hierarchy)
+        context.console = console
+        launch.apply(plan.host_ops, context)
+        # Until it executes its own program, the container's process is a copy of us.
+        set_dumpable(False)
+        pid_namespace = _open_pid_namespace(plan.join_pid)
+        cloned = launch.clone(
+            plan.child_ops,
+            context,
+            plan.clone_flags,
+            plan.cgroup if plan.born else None,
+            hierarchy,
+            pid_namespace,
+        )
+    container.fields["pid"] = cloned.pid
+    container.fields["pidStart"] = start_time(cloned.pid)
+    container.fields["steps"] = cloned.steps
+    container.save()
+
+    def hooks() -> None:
+        for point in ("prestart", "createRuntime"):
+            run_hooks(bundle.config, point, container.told("creating"))
+
+    def map_ids() -> None:
+        _map_ids(bundle, cloned.pid)
+
+    try:
+        cloned.listen("created", {"hooks": hooks, "map-ids": map_ids})
+    except BaseException:
+        cloned.reap()
+        raise
+
+
+def _open_pid_namespace(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else -1
+    except OSError as error:
+        text = error.strerror or str(error)
+        raise StartError("join-namespaces", path, error.errno or 0, text, "") from None
+
+
+def _map_ids(bundle: Bundle, pid: int) -> None:
+    linux = bundle.config.get("linux")
+    for name, file in (("uidMappings", "uid_map"), ("gidMappings", "gid_map")):
+        lines = [
+            f"{item.get('containerID').number()} {item.get('hostID').number()}"
+            f" {item.get('size').number()}\n"
+            for item in linux.get(name).items()
+        ]
+        if not lines:
+            raise linux.get(name).error("a user namespace needs a mapping")
+        with open(f"/proc/{pid}/{file}", "wb", buffering=0) as out:
+            out.write("".join(lines).encode())
+
+
+def _discard(container: State, hierarchy: Hierarchy) -> None:
+    """What a failed create() had made."""
+    if container.alive():
+        end(container, hierarchy)
+    if hierarchy.exists(container.cgroup):
+        hierarchy.kill(container.cgroup)
+        hierarchy.remove(container.cgroup)
+    container.remove()
