@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 from pathlib import Path
 
 from engine.home import NodePaths
@@ -12,6 +13,8 @@ from engine.linux.process import start_time
 from engine.runtime import keeper
 from engine.runtime.cgroup.api import detect
 from engine.runtime.errors import KeeperNotStarted
+
+_END_MS = 10_000
 
 _SEAL = Path(keeper.__file__).with_name("seal.py")
 _SERVE = Path(keeper.__file__).with_name("serve.py")
@@ -78,7 +81,7 @@ def clean_dead_keeper(paths: NodePaths) -> None:
 
 
 def _kill(paths: NodePaths) -> None:
-    """The process that the pid file names, when it is still that one."""
+    """End the process that the pid file names, when it is still that one, and wait for its end."""
     try:
         pid, started = map(int, paths.keeper_pid.read_text().split())
     except (FileNotFoundError, ValueError):
@@ -90,6 +93,10 @@ def _kill(paths: NodePaths) -> None:
     try:
         if start_time(pid) == started:
             pidfd_send_signal(held, 9)
+            # Readable when it has ended (pidfd_open(2)); its namespaces are gone by then.
+            gone = select.poll()
+            gone.register(held, select.POLLIN)
+            gone.poll(_END_MS)
     except (FileNotFoundError, ProcessLookupError):
         return
     finally:
