@@ -68,6 +68,13 @@ def shape_options(command: Command) -> Command:
 @click.version_option(package_name="podarium", message="podarium %(version)s")
 @cluster_option
 @shape_options
+@click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Open the dashboard on any Kubernetes cluster instead of one of ours.",
+)
+@click.option("--context", metavar="NAME", help="Which of the kubeconfig's.  [default: current]")
 @click.pass_context
 def cli(
     ctx: click.Context,
@@ -75,12 +82,23 @@ def cli(
     nodes: int | None,
     node_cpu: str | None,
     node_memory: str | None,
+    kubeconfig: Path | None,
+    context: str | None,
 ) -> None:
     """A glass tank for pods: a whole container cluster, alive in one terminal.
 
     Without a command: opens the dashboard, and starts the cluster when it is not running.
     """
-    if ctx.invoked_subcommand is None:
+    if kubeconfig is None and context is not None:
+        raise Failure("--context is one of a file's: give --kubeconfig FILE too", 2)
+    if ctx.invoked_subcommand is not None:
+        if kubeconfig is not None:
+            raise Failure(f"--kubeconfig opens the dashboard, not {ctx.invoked_subcommand}", 2)
+    elif kubeconfig is not None:
+        from podarium.dashboard import foreign
+
+        foreign(kubeconfig, context)
+    else:
         from engine.launch import EngineOptions
         from podarium.dashboard import dashboard
 

@@ -23,12 +23,7 @@ PICTURE_TIMEOUT_S = 180.0
 
 def dashboard(paths: ClusterPaths, options: EngineOptions) -> None:
     """Open the screen; starts the engine first when there is none, so that both start at once."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise Failure(
-            "the dashboard needs a terminal; without one use podarium up, get, logs,"
-            " or podarium demo --screenshot FILE.svg",
-            2,
-        )
+    _require_terminal()
     require_root()
     boot, was_down = None, not paths.run.exists()
     if running(paths) is None:
@@ -56,6 +51,37 @@ def dashboard(paths: ClusterPaths, options: EngineOptions) -> None:
         click.echo(
             f"cluster {paths.name} goes on; podarium{option} opens it again,"
             f" podarium down{option} stops it"
+        )
+
+
+def foreign(kubeconfig: Path, context: str | None) -> None:
+    """Open the screen on the cluster of a kubeconfig's context, the current one if none is named.
+
+    Nothing is started and nothing is stopped; root is not needed.
+    """
+    from engine.client import kubeconfig as kubeconfigs
+    from engine.client.errors import KubeconfigError
+    from podarium.__main__ import STARTED
+    from tui.prepaint import prepaint
+
+    _require_terminal()
+    try:
+        name = kubeconfigs.read([kubeconfig], context).context
+    except KubeconfigError as error:
+        raise Failure(str(error), 2) from None
+    prepaint(name)
+    from tui.app import run_dashboard
+    from tui.endpoint import Endpoint
+
+    run_dashboard(Endpoint(kubeconfig=kubeconfig, context=name), cluster=name, t0=STARTED)
+
+
+def _require_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Failure(
+            "the dashboard needs a terminal; without one use podarium up, get, logs,"
+            " or podarium demo --screenshot FILE.svg",
+            2,
         )
 
 

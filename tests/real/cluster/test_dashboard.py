@@ -69,7 +69,8 @@ def _plain(text: str) -> str:
 def terminal(shell: Shell, *words: str) -> Iterator[Terminal]:
     pid, master = pty.fork()
     if pid == 0:
-        command = [str(BIN / "podarium"), *words, "--cluster", shell.paths.name]
+        ours = [] if "--kubeconfig" in words else ["--cluster", shell.paths.name]
+        command = [str(BIN / "podarium"), *words, *ours]
         env = {**shell.env, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         os.execve(command[0], command, env)
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
@@ -128,6 +129,20 @@ def test_a_shell_in_a_pod_and_back(shell: Shell) -> None:
         screen.wait_for("Leave cluster tui?")
         screen.type("\r")
         assert screen.ended() == 0
+
+
+def test_any_cluster_by_its_kubeconfig(shell: Shell) -> None:
+    shell.podarium("up", "--nodes", "1")
+    engine = running(shell.paths)
+    with terminal(shell, "--kubeconfig", str(shell.paths.kubeconfig)) as screen:
+        screen.wait_for("node-1")
+        screen.wait_for("● live")
+        screen.type("q")
+        assert screen.ended() == 0
+    assert running(shell.paths) == engine
+    with terminal(shell, "--kubeconfig", str(shell.paths.kubeconfig), "--context", "no") as screen:
+        screen.wait_for("no context 'no'; known: ")
+        assert screen.ended() == 2
 
 
 def test_stopping_from_the_screen_leaves_nothing(shell: Shell) -> None:
