@@ -37,6 +37,8 @@ def processes(paths: ClusterPaths) -> list[int]:
             cgroup = (folder / "cgroup").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
+        if not command:
+            continue  # a process that has ended, and waits for the machine's init to look at it
         engine = b"engine\0serve" in command and f"{paths.home}\0".encode() in command
         keeper = os.fsencode(paths.run) + b"/" in command
         ours = engine and f"\0{paths.name}\0".encode() in command
