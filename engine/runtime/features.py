@@ -46,6 +46,7 @@ class Features:
     hierarchy: str
     controllers: frozenset[bytes]
     cgroups_writable: bool
+    cgroups_crowded: bool
     links: frozenset[str] | None
 
 
@@ -71,6 +72,7 @@ def probe() -> Features:
             os.access(os.path.dirname(directory), os.W_OK) and not _read_only(directory)
             for directory in hierarchy.directories(b"podarium")
         ),
+        cgroups_crowded=hierarchy is not None and hierarchy.crowded(),
         links=frozenset(kind for kind in LINKS if _can_make(kind)) if root else None,
     )
 

@@ -90,7 +90,8 @@ def _needed_cgroups(found: Features) -> Iterator[Check]:
             controller in found.controllers,
             there(controller in found.controllers),
             f"limits and usage come from it ({found.hierarchy} hierarchy)",
-            f"boot with {boot} on the kernel's command line (/proc/cgroups shows which are off)",
+            f"boot with {boot} on the kernel's command line (/proc/cgroups shows which are off);"
+            " in a container: have the controller delegated to it",
         )
     yield need(
         "cgroups",
@@ -99,4 +100,14 @@ def _needed_cgroups(found: Features) -> Iterator[Check]:
         "yes" if found.cgroups_writable else "no",
         "/sys/fs/cgroup is read-only here: is this a container itself?",
         "docker run --privileged --cgroupns=host, or run it on the machine",
+    )
+    yield need(
+        "cgroups",
+        "a root without processes",
+        not found.cgroups_crowded,
+        "no" if found.cgroups_crowded else "yes",
+        "/sys/fs/cgroup has processes of its own, so v2 can limit nothing below it:"
+        " is this a container itself?",
+        "docker run --privileged --cgroupns=host; or, as root: mkdir /sys/fs/cgroup/init;"
+        " xargs -rn1 < /sys/fs/cgroup/cgroup.procs > /sys/fs/cgroup/init/cgroup.procs",
     )

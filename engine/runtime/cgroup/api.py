@@ -182,6 +182,10 @@ class Hierarchy(ABC):
     def _process_tree(self) -> bytes:
         """The root of a tree that every process of ours is in."""
 
+    def crowded(self) -> bool:
+        """Whether processes in the root keep v2 from limiting anything below, as in a container."""
+        return False
+
     def directory_fd(self, path: bytes) -> int | None:
         """A descriptor for CLONE_INTO_CGROUP, or None without a v2 tree."""
         return None

@@ -57,6 +57,13 @@ class V2(Hierarchy):
             )
             raise OSError(errno.EBUSY, text, error.filename) from None
 
+    def crowded(self) -> bool:
+        here = self.root + b"/cgroup."
+        if not os.path.exists(here + b"type"):
+            return False  # the machine's own root, which the rule spares
+        withheld = self.controllers.difference(tree.read(here + b"subtree_control").split())
+        return bool(withheld and tree.read(here + b"procs"))
+
     def writes(self, path: bytes, resources: Resources) -> list[tuple[bytes, bytes]]:
         directory = self.root + b"/" + tree.relative(path)
         found: list[tuple[bytes, bytes]] = []

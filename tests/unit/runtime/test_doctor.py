@@ -24,6 +24,7 @@ FEATURES = Features(
     hierarchy="hybrid",
     controllers=frozenset({b"cpu", b"memory", b"pids"}),
     cgroups_writable=True,
+    cgroups_crowded=False,
     links=frozenset({"bridge", "veth"}),
 )
 MACHINE = Machine(

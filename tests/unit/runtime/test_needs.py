@@ -19,6 +19,7 @@ GOOD = Features(
     hierarchy="v2",
     controllers=frozenset({b"cpu", b"memory", b"pids"}),
     cgroups_writable=True,
+    cgroups_crowded=False,
     links=frozenset({"bridge", "veth"}),
 )
 
@@ -50,6 +51,7 @@ def test_a_good_machine_lacks_nothing() -> None:
             "cgroup_enable=memory",
         ),
         (replace(GOOD, cgroups_writable=False), "writable", "--privileged"),
+        (replace(GOOD, cgroups_crowded=True), "without processes", "--cgroupns=host"),
         (replace(GOOD, links=frozenset({"bridge"})), "veth", "modprobe veth"),
     ],
 )
