@@ -10,12 +10,13 @@ import click
 
 from engine import boot
 from engine.home import ClusterPaths
-from engine.launch import EngineOptions, running, spawn
+from engine.launch import EngineOptions, running, spawn, stop
 from engine.types.boot import BootStep
 from podarium.failure import Failure, NotRunning
 
 # The slowest step seen is the first build of the host image: 2 s on two slow cores.
 BOOT_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 10.0
 _MARKS = {"started": "…", "done": "✔", "failed": "✘"}
 
 
@@ -45,7 +46,10 @@ def up(paths: ClusterPaths, options: EngineOptions) -> None:
     try:
         follow_boot(paths, engine, say=_say)
     except Failure:
-        engine.wait(BOOT_TIMEOUT_S)
+        try:
+            engine.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            stop(paths)  # late, rather than failed
         if was_down:
             take_down(paths)
         raise
