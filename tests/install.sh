@@ -2,7 +2,8 @@
 # What only the tests need: Debian packages, and a kubectl of at least 1.31.
 set -eu
 missing=
-for pair in nft:nftables ip:iproute2 tmux:tmux skopeo:skopeo umoci:umoci cc:gcc docker-registry:docker-registry; do
+for pair in nft:nftables ip:iproute2 tmux:tmux skopeo:skopeo umoci:umoci cc:gcc \
+    docker-registry:docker-registry qemu-system-x86_64:qemu-system-x86; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 if [ -n "$missing" ]; then

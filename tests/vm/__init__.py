@@ -1,0 +1,1 @@
+"""The engine on another kernel: pure cgroup v2, in a small virtual machine."""
