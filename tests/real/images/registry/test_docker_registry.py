@@ -217,7 +217,7 @@ class Hurried(Clock):
         self.time += 0.2
         return self.time
 
-watch = lambda event: print(getattr(event, "done", 0), flush=True)
+watch = lambda event: print(f"{getattr(event, 'done', 0)}\\n", end="", flush=True)
 session = Session(Network(), Keychain(), watch=watch, clock=Hurried())
 pull(ImageStore(Path(sys.argv[1])), sys.argv[2], session)
 """
