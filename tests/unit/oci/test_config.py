@@ -1,0 +1,373 @@
+"""What a config.json becomes, and what is refused, with the name of the field."""
+
+from __future__ import annotations
+
+import copy
+import os
+from typing import Any
+
+import pytest
+
+from engine.linux.flags import CLONE, MOUNT_ATTR, MS
+from engine.runtime.cgroup.api import Resources
+from engine.runtime.cgroup.hybrid import Hybrid
+from engine.runtime.cgroup.v2 import V2
+from engine.runtime.oci.bundle import Bundle
+from engine.runtime.oci.document import ConfigError, Value
+from engine.runtime.oci.options import Options
+from engine.runtime.oci.plan import Plan, compile
+from engine.runtime.oci.resources import device_rules, limits
+from engine.runtime.ops.base import Op
+
+ROOTS = {
+    name: b"/sys/fs/cgroup/" + name
+    for name in (b"cpu", b"cpuacct", b"memory", b"pids", b"devices", b"cpuset")
+}
+
+
+class Unified(V2):
+    """A v2 tree that need not be there."""
+
+    def __init__(self, *controllers: bytes) -> None:
+        self.root = b"/sys/fs/cgroup/unified"
+        self.controllers = frozenset(controllers)
+        self._swap = True
+
+
+class Trees(Hybrid):
+    def __init__(self) -> None:
+        self._roots = ROOTS
+        self.controllers = frozenset(ROOTS)
+        self.controls_devices = True
+        self._memsw = True
+        self._unified = Unified()
+
+
+CONFIG: dict[str, Any] = {
+    "ociVersion": "1.0.2",
+    "process": {
+        "user": {"uid": 7, "gid": 8, "additionalGids": [9], "umask": 63},
+        "args": ["sh", "-c", "true"],
+        "env": ["PATH=/bin"],
+        "cwd": "/",
+        "capabilities": {
+            "bounding": ["CAP_CHOWN"],
+            "permitted": ["CAP_CHOWN"],
+            "effective": ["CAP_CHOWN"],
+            "inheritable": [],
+            "ambient": ["CAP_CHOWN"],
+        },
+        "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20}],
+        "noNewPrivileges": True,
+        "oomScoreAdj": 100,
+    },
+    "root": {"path": "rootfs", "readonly": True},
+    "hostname": "web",
+    "mounts": [
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/data", "source": "data", "options": ["rbind", "rro", "rslave"]},
+    ],
+    "linux": {
+        "namespaces": [
+            {"type": "pid"},
+            {"type": "mount"},
+            {"type": "uts"},
+            {"type": "ipc"},
+            {"type": "network", "path": "/run/netns/n"},
+            {"type": "cgroup"},
+        ],
+        "sysctl": {"net.ipv4.ip_forward": "1", "kernel.shm_rmid_forced": "1"},
+        "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"},
+        "maskedPaths": ["/proc/kcore"],
+        "readonlyPaths": ["/proc/sys"],
+        "resources": {"pids": {"limit": 5}},
+        "cgroupsPath": "/parent/c",
+    },
+}
+
+
+def plan(**changes: Any) -> Plan:
+    """Of the config above with `changes`: names of fields with their dots as "__"."""
+    config = copy.deepcopy(CONFIG)
+    for name, value in changes.items():
+        *path, last = name.split("__")
+        place: Any = config
+        for part in path:
+            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        if isinstance(place, list):
+            place[int(last)] = value
+        else:
+            place[last] = value
+    bundle = Bundle("/b", Value(config))
+    return compile(bundle, "c", Trees(), held=~0, listener=3)
+
+
+def named(plan: Plan, name: str) -> Op:
+    return next(op for op in plan.child_ops if name == op.NAME)
+
+
+def test_the_order_of_a_container() -> None:
+    made = plan()
+    assert [op.NAME for op in made.child_ops] == [
+        "join-cgroup",
+        "join-namespaces",
+        "unshare-cgroup",
+        "names",
+        "sysctl",
+        "oom-score",
+        "propagation",
+        "bind-root",
+        "mount",
+        "bind",
+        "devices",
+        "links",
+        "read-only-paths",
+        "mask",
+        "read-only-root",
+        "leave-tree",
+        "stdio",
+        "workdir",
+        "rlimits",
+        "find",
+        "bounding",
+        "user",
+        "capabilities",
+        "no-new-privileges",
+        "gate",
+        "seccomp",
+        "signals",
+        "close-descriptors",
+        "exec",
+    ]
+    assert made.clone_flags == CLONE.NEWPID | CLONE.NEWNS | CLONE.NEWUTS | CLONE.NEWIPC
+    assert made.cgroup == b"parent/c"
+    assert [op.NAME for op in made.host_ops] == ["create-cgroup", "limit-cgroup"]
+
+
+def test_without_no_new_privileges_the_filter_comes_while_it_still_may() -> None:
+    names = [op.NAME for op in plan(process__noNewPrivileges=False).child_ops]
+    assert names.index("gate") < names.index("seccomp") < names.index("bounding")
+
+
+def test_hooks_come_where_the_specification_has_them() -> None:
+    hooks = {
+        point: [{"path": "/bin/true"}]
+        for point in ("prestart", "createRuntime", "createContainer", "startContainer")
+    }
+    names = [op.NAME for op in plan(hooks=hooks).child_ops]
+    links, runtime = names.index("links"), names.index("runtime-hooks")
+    container = names.index("container-hooks")
+    assert links < runtime < container < names.index("leave-tree")
+    assert names[names.index("gate") + 1] == "container-hooks"
+
+
+def test_ambient_capabilities_are_only_those_that_can_be() -> None:
+    capabilities = named(plan(), "capabilities").__dict__
+    assert capabilities == {"effective": 1, "permitted": 1, "inheritable": 0, "ambient": 0}
+
+
+def test_what_the_machine_does_not_have_is_not_given() -> None:
+    made = compile(Bundle("/b", Value(CONFIG)), "c", Trees(), held=0, listener=3)
+    assert named(made, "capabilities").__dict__["permitted"] == 0
+
+
+def test_sysctls_are_paths_below_proc_sys() -> None:
+    assert named(plan(), "sysctl").__dict__["values"] == (
+        (b"net/ipv4/ip_forward", b"1"),
+        (b"kernel/shm_rmid_forced", b"1"),
+    )
+    made = plan(linux__sysctl={"net/ipv4/conf/eth0.1/forwarding": "1"})
+    assert named(made, "sysctl").__dict__["values"] == ((b"net/ipv4/conf/eth0.1/forwarding", b"1"),)
+
+
+def test_bind_sources_are_relative_to_the_bundle() -> None:
+    bind = named(plan(), "bind").__dict__
+    assert bind["source"] == b"/b/data"
+    assert bind["set_all"] == MOUNT_ATTR.RDONLY
+    assert bind["set"] == 0
+    assert bind["propagation"] == MS.SLAVE | MS.REC
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ociVersion": "2.0.0"}, r"ociVersion: '2.0.0' is not a version 1"),
+        ({"ociVersion": 1}, r"ociVersion: must be a string, not 1"),
+        ({"linux": None}, r"linux: is missing"),
+        ({"process__args": []}, r"process.args: names no command"),
+        ({"process__args__0": 3}, r"process.args\[0\]: must be a string, not 3"),
+        ({"process__env": ["nothing"]}, r"process.env\[0\]: 'nothing' is not NAME=VALUE"),
+        ({"process__cwd": "tmp"}, r"process.cwd: 'tmp' must be an absolute path"),
+        ({"process__user__uid": "root"}, r'process.user.uid: must be a number, not "root"'),
+        ({"process__user__uid": -1}, r"process.user.uid: -1 is no id"),
+        (
+            {"process__capabilities__bounding": ["CAP_FLY"]},
+            r"process.capabilities.bounding\[0\]: unknown capability 'CAP_FLY'",
+        ),
+        (
+            {"process__rlimits__0__type": "RLIMIT_LUCK"},
+            r"process.rlimits\[0\].type: 'RLIMIT_LUCK' is not a limit",
+        ),
+        ({"process__rlimits__0__soft": 30}, r"process.rlimits\[0\].soft: is more than the hard"),
+        ({"process__apparmorProfile": "p"}, r"process.apparmorProfile: labels of apparmor"),
+        ({"process__selinuxLabel": "p"}, r"process.selinuxLabel: labels of selinux"),
+        ({"linux__mountLabel": "p"}, r"linux.mountLabel: is not supported"),
+        ({"linux__intelRdt": {"closID": "x"}}, r"linux.intelRdt: is not supported"),
+        (
+            {"process__scheduler": {"policy": "SCHED_LUCK"}},
+            r"process.scheduler.policy: 'SCHED_LUCK' is none of SCHED_OTHER",
+        ),
+        ({"mounts__1__destination": "/"}, r"mounts\[1\].destination: '/': the root"),
+        ({"mounts__1__destination": "/proc"}, r"mounts\[1\].source: 'data' is not the /proc"),
+        ({"mounts__1__options": ["bind", "size=1"]}, r"mounts\[1\].options: size=1 means nothing"),
+        ({"mounts__1__options": ["bind", "idmap"]}, r"mounts\[1\].options: idmap: not supported"),
+        ({"mounts__1__source": ""}, r"mounts\[1\].source: is missing"),
+        (
+            {"mounts__0": {"destination": "/proc/x", "type": "tmpfs"}},
+            r"mounts\[0\].destination: '/proc/x': nothing may be mounted there",
+        ),
+        ({"linux__namespaces__0__type": "moon"}, r"linux.namespaces\[0\].type: 'moon' is none of"),
+        ({"linux__namespaces__0__type": "uts"}, r"a second namespace of type uts"),
+        ({"linux__namespaces__0__path": "ns"}, r"linux.namespaces\[0\].path: must be an absolute"),
+        ({"linux__namespaces__1__path": "/ns"}, r"needs a new mount namespace"),
+        ({"linux__namespaces": [{"type": "mount"}]}, r"hostname: needs a uts namespace"),
+        ({"linux__sysctl": {"vm.swappiness": "1"}}, r"sysctl\['vm.swappiness'\]: is no setting of"),
+        ({"linux__sysctl": {"net/../vm": "1"}}, r"leads out of /proc/sys"),
+        ({"linux__cgroupsPath": "../x"}, r"linux.cgroupsPath: '../x' names no cgroup"),
+        ({"linux__maskedPaths": ["proc"]}, r"linux.maskedPaths\[0\]: 'proc' must be absolute"),
+        ({"linux__rootfsPropagation": "odd"}, r"linux.rootfsPropagation: 'odd' is none of"),
+        ({"linux__resources__memory__limit": "1"}, r'memory.limit: must be a number, not "1"'),
+        ({"linux__resources__blockIO": {"weight": 1}}, r"linux.resources.blockIO: is not supp"),
+        (
+            {"linux__seccomp__syscalls": [{"names": ["read"], "action": "SCMP_ACT_MAYBE"}]},
+            r"linux.seccomp.syscalls\[0\].action: 'SCMP_ACT_MAYBE' is none of",
+        ),
+        ({"linux__seccomp__listenerPath": "/s"}, r"linux.seccomp.listenerPath: a listener"),
+        (
+            {"linux__devices": [{"path": "/dev/x", "type": "z"}]},
+            r"linux.devices\[0\].type: 'z' is none of c, u, b, p",
+        ),
+        ({"linux__devices": [{"path": "/dev/x", "type": "c"}]}, r"devices\[0\].major: must be a"),
+        ({"hooks": {"prestart": [{"path": "x"}]}}, r"hooks.prestart\[0\].path: 'x' must be abs"),
+        (
+            {"hooks": {"prestart": [{"path": "/x", "timeout": 0}]}},
+            r"hooks.prestart\[0\].timeout: must be more than 0",
+        ),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        plan(**changes)
+
+
+def test_the_path_that_systemd_would_make() -> None:
+    made = plan(linux__cgroupsPath="machine-a.slice:libpod:x")
+    assert made.cgroup == b"machine.slice/machine-a.slice/libpod-x.scope"
+
+
+def test_a_config_without_a_cgroup_path_gets_one_of_its_own() -> None:
+    assert plan(linux__cgroupsPath="").cgroup == b"podarium-oci-c"
+
+
+@pytest.mark.parametrize(
+    ("words", "set_", "clear"),
+    [
+        (("ro",), MOUNT_ATTR.RDONLY, 0),
+        (("ro", "rw"), 0, MOUNT_ATTR.RDONLY),
+        (("nosuid", "nodev"), MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV, 0),
+        (("noatime",), MOUNT_ATTR.NOATIME, 0x70),
+        (("noatime", "relatime"), 0, 0x70),
+        (("noatime", "strictatime"), MOUNT_ATTR.STRICTATIME, 0x70),
+    ],
+)
+def test_options_of_the_mount(words: tuple[str, ...], set_: int, clear: int) -> None:
+    options = Options(words)
+    assert (options.set, options.clear) == (set_, clear)
+
+
+def test_options_for_the_filesystem() -> None:
+    options = Options(("rw", "size=1k", "newinstance", "rprivate", "tmpcopyup", "lazytime"))
+    assert options.data == [(b"size", b"1k"), (b"newinstance", b""), (b"lazytime", b"")]
+    assert options.propagation == MS.PRIVATE | MS.REC
+    assert options.copy_up
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({}, Resources()),
+        ({"memory": {"limit": 10}}, Resources(memory_limit=10, memory_swap=-1)),
+        (
+            {"memory": {"limit": 10, "swap": 20, "reservation": 5}},
+            Resources(memory_limit=10, memory_swap=20, memory_low=5),
+        ),
+        (
+            {"cpu": {"shares": 100, "quota": 5000, "period": 10000, "cpus": "0"}},
+            Resources(cpu_shares=100, cpu_quota_us=5000, cpu_period_us=10000, cpuset_cpus="0"),
+        ),
+        ({"cpu": {"shares": 0, "quota": 0}}, Resources()),
+        ({"pids": {"limit": -1}}, Resources(pids_limit=-1)),
+        ({"cpu": {"idle": 1, "burst": 7}}, Resources(cpu_idle=True, cpu_burst_us=7)),
+    ],
+)
+def test_limits(resources: dict[str, Any], expected: Resources) -> None:
+    assert limits(Value(resources), Trees()) == expected
+
+
+def test_a_limit_that_the_machine_cannot_set_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"memory.limit: this machine has no cgroup controller"):
+        limits(Value({"memory": {"limit": 1}}, ""), Unified(b"pids"))
+
+
+def test_device_rules_in_their_order() -> None:
+    def rules(*given: tuple[bool, str, int | None, int | None, str]) -> tuple[str, ...] | None:
+        found = [
+            {"allow": allow, "type": kind, "major": major, "minor": minor, "access": access}
+            for allow, kind, major, minor, access in given
+        ]
+        return device_rules(Value(found))
+
+    assert rules() is None
+    none = rules((False, "a", None, None, "rwm"))
+    assert none is not None
+    assert "c 1:3 rwm" in none
+    assert "a *:* rwm" not in none
+    some = rules((False, "", None, None, "rwm"), (True, "c", 10, 200, "rw"))
+    assert some == (*none, "c 10:200 rw")
+    assert rules((True, "a", None, None, "rwm")) == ("a *:* rwm",)
+    assert rules((False, "b", 8, None, "w")) == ("a *:* rwm", "!b 8:* w")
+
+
+def test_where_v2_limits_its_settings_are_written_as_they_are() -> None:
+    found = limits(Value({"unified": {"memory.high": "10"}}), Unified(b"memory"))
+    writes = Unified(b"memory").writes(b"c", found)
+    assert writes == [(b"/sys/fs/cgroup/unified/c/memory.high", b"10")]
+    with pytest.raises(OSError, match="is not the name of a cgroup's file"):
+        Unified().writes(b"c", Resources(unified=(("../x.y", "1"),)))
+
+
+def test_conditions_on_one_argument_are_alternatives() -> None:
+    from engine.runtime.oci.seccomp import Profile
+
+    rule = {
+        "names": ["socket"],
+        "action": "SCMP_ACT_ALLOW",
+        "args": [{"index": 0, "value": value, "op": "SCMP_CMP_EQ"} for value in (1, 2)],
+    }
+    profile = Profile(Value({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule]}))
+    assert [[a.value for a in r.args] for r in profile.syscalls] == [[1], [2]]
+
+
+def test_a_pid_namespace_by_path_is_joined_by_the_parent() -> None:
+    made = plan(linux__namespaces__0={"type": "pid", "path": "/proc/1/ns/pid"})
+    assert made.join_pid == "/proc/1/ns/pid"
+    assert not made.clone_flags & CLONE.NEWPID
+
+
+def test_a_bundle_that_is_not_there_is_named(tmp_path: os.PathLike[str]) -> None:
+    with pytest.raises(ConfigError, match=r"bundle .*/config.json: No such file"):
+        Bundle.load(os.fspath(tmp_path))
+    with open(os.path.join(tmp_path, "config.json"), "w") as file:
+        file.write("{")
+    with pytest.raises(ConfigError, match=r"config.json: not JSON: "):
+        Bundle.load(os.fspath(tmp_path))
