@@ -25,7 +25,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
 _REDIRECTS = 5
 _MOVED = {301, 302, 303, 307, 308}
 _PASSING = {408, 429, 500, 502, 503, 504}
-_AGENT = "podarium (https://github.com/opencontainers/distribution-spec)"
+_AGENT = "podarium"
 
 
 class Lost(ConnectionError):
