@@ -72,22 +72,22 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """The part of a plan that can be done ahead, to be waited for by nobody: the keeper clones with
-    `clone_flags` (`born`: into the v2 cgroup), the child applies `child_ops`."""
+    """The part of a plan that can be done ahead, to be waited for by nobody: the keeper applies
+    `host_ops`, clones with `clone_flags` (`born`: into the v2 cgroup), the child applies
+    `child_ops`."""
 
     container_id: str
     sandbox: str
     cgroup: bytes
     born: bool
+    host_ops: tuple[Op, ...]
     clone_flags: CLONE
     child_ops: tuple[Op, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Preparation):
-    """A start: the keeper applies `host_ops` and clones, the child applies `child_ops`."""
-
-    host_ops: tuple[Op, ...]
+    """A whole start."""
 
     @property
     def exec(self) -> process.Exec:
@@ -139,6 +139,7 @@ def prepare(
         sandbox=sandbox,
         cgroup=cgroup,
         born=bool(born),
+        host_ops=(cgroups.CreateCgroup(cgroup, tuple(directories)),),
         clone_flags=flags,
         child_ops=(
             cgroups.JoinCgroup(joins, born[0] if born else b""),
@@ -158,7 +159,7 @@ def compile(spec: Spec, target: Target) -> Plan:
         hierarchy=target.hierarchy,
     )
     fields = vars(before) | {
-        "host_ops": tuple(_host(spec, target)),
+        "host_ops": (*before.host_ops, *_limits(spec, target)),
         "child_ops": (
             *before.child_ops,
             *_rootfs(spec, target),
@@ -168,9 +169,7 @@ def compile(spec: Spec, target: Target) -> Plan:
     return Plan(**fields)
 
 
-def _host(spec: Spec, target: Target) -> Iterator[Op]:
-    directories = target.hierarchy.directories(target.cgroup)
-    yield cgroups.CreateCgroup(target.cgroup, tuple(directories))
+def _limits(spec: Spec, target: Target) -> Iterator[Op]:
     resources = target.resources
     if target.hierarchy.controls_devices and resources.devices is None:
         fields = resources.fields() | {"devices": _device_rules(spec)}

@@ -159,7 +159,6 @@ class Runtime:
             "sandbox": config.sandbox,
             "labels": dict(config.labels),
             "log_path": str(config.log_path),
-            "host_ops": [op.encode() for op in plan.host_ops],
         }
         return ContainerState(**await self._connection.ask("start", config.id, fields))
 
@@ -339,6 +338,7 @@ def _beginning(preparation: Preparation) -> dict[str, Any]:
         "sandbox": preparation.sandbox,
         "cgroup": preparation.cgroup,
         "born": preparation.born,
+        "host_ops": [op.encode() for op in preparation.host_ops],
         "clone_flags": int(preparation.clone_flags),
         "child_ops": [op.encode() for op in preparation.child_ops],
     }

@@ -37,7 +37,12 @@ class V1(Hierarchy):
 
     def create(self, path: bytes) -> None:
         for directory in self._controllers(path):
-            os.makedirs(directory, 0o755, exist_ok=True)
+            try:
+                os.mkdir(directory, 0o755)
+            except FileExistsError:
+                continue
+            except FileNotFoundError:
+                os.makedirs(directory, 0o755, exist_ok=True)
         if b"cpuset" in self._roots:
             root = self._roots[b"cpuset"]
             for file in (b"/cpuset.cpus", b"/cpuset.mems"):

@@ -88,7 +88,8 @@ class Container:
         """
         context = Context(self._hierarchy)
         context.namespaces = namespaces
-        trace = self._prepare(context)
+        done = prepared.done if prepared is not None else (0, 0)
+        trace = self._prepare(context, self._host_ops[done[0] :])
         ops = [decode(op) for op in self._child_ops]
         try:
             self._streams = streams = Streams(ops, Log(self.state["log_path"]), self._loop)
@@ -132,9 +133,9 @@ class Container:
         trace.append((name, about, (time.monotonic_ns() - began) // 1000))
         self.state["pid"] = process.pid
 
-    def _prepare(self, context: Context) -> list[tuple[str, str, int]]:
+    def _prepare(self, context: Context, ops: list[tuple[Any, ...]]) -> list[tuple[str, str, int]]:
         trace = []
-        for op in map(decode, self._host_ops):
+        for op in map(decode, ops):
             began = time.monotonic_ns()
             try:
                 op.apply(context)
@@ -147,7 +148,7 @@ class Container:
         """How many operations are done; 0 when there is no process that has done any."""
         if prepared is None:
             return 0
-        ahead = len(prepared.ops)
+        _, ahead = prepared.done
         try:
             process.take(prepared, context, self._child_ops[ahead:])
         except OSError as error:

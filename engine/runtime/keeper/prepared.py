@@ -32,8 +32,12 @@ _MOST = 8
 
 
 class Prepared:
-    """One such process, a child of ours. `config` is what runtime.py sends to announce it; `sock`
-    has something to read when it is ready, and an end when it has died."""
+    """One such process, a child of ours.
+
+    config  what runtime.py sends to announce it
+    done    how many operations of the keeper, and how many of its own, a start can leave out
+    sock    has something to read when it is ready, and an end when it has died
+    """
 
     def __init__(
         self,
@@ -44,8 +48,8 @@ class Prepared:
     ) -> None:
         """`cgroup`: the v2 one to be born in. Raise OSError when it cannot be cloned."""
         self.config = config
-        self.ops: list[tuple[Any, ...]] = config["child_ops"]
-        ops = [decode(op) for op in self.ops]
+        self.done = len(config["host_ops"]), len(config["child_ops"])
+        ops = [decode(op) for op in config["child_ops"]]
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self.pid, self.pidfd = clone3(config["clone_flags"], cgroup=cgroup)
@@ -59,8 +63,11 @@ class Prepared:
 
     def serves(self, config: dict[str, Any]) -> bool:
         """Whether what it has done is the beginning of that start."""
-        same = all(config[key] == value for key, value in self.config.items() if key != "child_ops")
-        return same and config["child_ops"][: len(self.ops)] == self.ops
+        for key, value in self.config.items():
+            given = config[key][: len(value)] if key in ("host_ops", "child_ops") else config[key]
+            if given != value:
+                return False
+        return True
 
     def hand_over(self, context: Context, ops: list[tuple[Any, ...]]) -> tuple[int, int]:
         """Have it go on with `ops`, with the descriptors in `context`. Gives its pid and its pidfd,
@@ -124,10 +131,11 @@ class Waiting:
         if id in self._all or len(self._all) >= _MOST:
             told(False)
             return
-        self._hierarchy.create(cgroup)
-        born = self._hierarchy.directory_fd(cgroup) if config["born"] else None
         context = Context(self._hierarchy)
         context.namespaces = namespaces
+        for op in map(decode, config["host_ops"]):
+            op.apply(context)
+        born = self._hierarchy.directory_fd(cgroup) if config["born"] else None
         try:
             prepared = Prepared(config, context, born, self._open_files)
         finally:

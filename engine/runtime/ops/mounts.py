@@ -170,12 +170,13 @@ class Devices(Op):
         umask = os.umask(0)
         for name, kind, major, minor, mode, uid, gid in self.nodes:
             folder, _, base = name.rpartition(b"/")
-            parent = rootfd.directory(dev, folder or b"/")
+            parent = rootfd.directory(dev, folder) if folder else dev
             type_ = stat.S_IFCHR if kind == "c" else stat.S_IFBLK
             os.mknod(base, type_ | mode, os.makedev(major, minor), dir_fd=parent)
             if uid or gid:
                 os.chown(base, uid, gid, dir_fd=parent, follow_symlinks=False)
-            os.close(parent)
+            if folder:
+                os.close(parent)
         os.umask(umask)
         for name, target in self.links:
             os.symlink(target, name, dir_fd=dev)

@@ -107,9 +107,11 @@ def refuse_proc(root: int, target: int, path: bytes) -> None:
         proc = os.stat(b"proc", dir_fd=root, follow_symlinks=False)
     except FileNotFoundError:
         return
+    if proc.st_dev == os.fstat(root).st_dev:
+        return
     # By its path: a file that is masked there belongs to another filesystem.
     inside = _path(target).removeprefix(_path(root)) + b"/"
-    if proc.st_dev != os.fstat(root).st_dev and inside.startswith(b"/proc/"):
+    if inside.startswith(b"/proc/"):
         raise OSError(errno.EPERM, "leads into /proc, where nothing may be mounted", path)
 
 
