@@ -32,6 +32,7 @@ class FakeCluster:
         self.now = made_up.NOW
         self.history = history
         self.log = made_up.log()
+        self.asked_logs: list[dict[str, str]] = []
         self.reachable = True
         self.podarium = True
         """False: a cluster that is not ours, without stats and images."""
@@ -44,7 +45,9 @@ class FakeCluster:
         self._version = 100
         self._watchers: dict[str, set[asyncio.Queue[bytes | None]]] = {}
         self._ticks: set[asyncio.Queue[bytes | None]] = set()
-        self._logs: set[asyncio.Queue[bytes | None]] = set()
+        self.logs: dict[str, bytes] = {}
+        """By `pod/container`; what is not here has `log`."""
+        self._logs: dict[str, set[asyncio.Queue[bytes | None]]] = {}
 
     def clock(self) -> float:
         """The made-up time."""
@@ -80,16 +83,20 @@ class FakeCluster:
         for queue in self._ticks:
             queue.put_nowait(line)
 
-    def write_log(self, text: bytes) -> None:
-        """A container writes."""
-        self.log += text
-        for queue in self._logs:
-            queue.put_nowait(text)
+    def write_log(self, text: bytes, target: str = "") -> None:
+        """A container (`pod/container`) writes, or every one."""
+        if target:
+            self.logs[target] = self.logs.get(target, b"") + text
+        else:
+            self.log += text
+        for name in [target] if target else self._logs:
+            for queue in self._logs.get(name, ()):
+                queue.put_nowait(text)
 
     def cut(self) -> None:
         """Break every connection."""
         self.reachable = False
-        for group in (*self._watchers.values(), self._ticks, self._logs):
+        for group in (*self._watchers.values(), self._ticks, *self._logs.values()):
             for queue in group:
                 queue.put_nowait(None)
 
@@ -165,9 +172,12 @@ class FakeCluster:
             for age in range(self.history - 1, -1, -1):
                 queue.put_nowait(msgspec.json.encode(made_up.tick(self.now - age)) + b"\n")
         elif path.endswith("/log"):
-            group = self._logs
-            queue.put_nowait(self.log)
-            if (query or {}).get("follow") != "true":
+            asked = query or {}
+            target = f"{_split(path)[2]}/{asked.get('container', '')}"
+            group = self._logs.setdefault(target, set())
+            self.asked_logs.append(dict(asked))
+            queue.put_nowait(self.logs.get(target, self.log))
+            if asked.get("follow") != "true":
                 queue.put_nowait(b"")
         else:
             plural, _, _ = _split(path)

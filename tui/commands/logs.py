@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..model.place import Place
+from dataclasses import replace
+
+from ..model.log_range import RANGES
 from .command import command
 from .desk import Desk
 
@@ -61,8 +63,66 @@ def timestamps(desk: Desk) -> None:
 )
 def previous_life(desk: Desk) -> None:
     place = desk.place
-    desk.back()
-    desk.go(Place("logs", place.kind, place.key, place.part, previous=not place.previous))
+    if place.kind != "pods" or not place.part:
+        desk.flash("choose one container first: a, or ]", "warn")
+        return
+    desk.replace(replace(place, previous=not place.previous))
+
+
+def _range_keys() -> None:
+    """0 to 6: the end, the beginning, or so much time up to now."""
+    for digit, found in enumerate(RANGES):
+
+        def choose(desk: Desk, digit: int = digit) -> None:
+            desk.replace(replace(desk.place, range=RANGES[digit]))
+
+        words = f"The last {found.name}" if found.since else f"The {found.name} of the log"
+        command(f"log-{found.name}", str(digit), title=words, on=("logs",), group="Logs")(choose)
+
+
+_range_keys()
+
+
+@command(
+    "all-containers",
+    "a",
+    title="All containers",
+    help="The logs of all containers as one, or of one",
+    hint="all",
+    rank=5,
+    on=("logs",),
+    group="Logs",
+)
+def all_containers(desk: Desk) -> None:
+    desk.all_parts()
+
+
+@command(
+    "mark", "m", title="Mark", help="A line below what is there now", on=("logs",), group="Logs"
+)
+def mark(desk: Desk) -> None:
+    desk.mark()
+
+
+@command(
+    "save",
+    "ctrl+s",
+    title="Save",
+    help="Write the log that is shown to a file",
+    hint="save",
+    rank=9,
+    on=("logs",),
+    group="Logs",
+)
+async def save(desk: Desk) -> None:
+    await desk.save()
+
+
+@command(
+    "copy", "c", title="Copy", help="What is in sight, to the clipboard", on=("logs",), group="Logs"
+)
+def copy(desk: Desk) -> None:
+    desk.copy()
 
 
 @command(

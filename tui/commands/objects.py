@@ -16,6 +16,7 @@ from .desk import Choice, Desk
 OBJECTS = ("list", "pod", "node", "image", "overview")
 DELETABLE = ("pods", "deployments", "replicasets", "jobs", "services", "configmaps", "secrets")
 PODS = ("list:pods", "pod", "overview")
+OWNERS = ("list:deployments", "list:replicasets", "list:jobs")
 SCALABLE = ("list:deployments", "list:replicasets")
 
 
@@ -68,14 +69,18 @@ def yaml(desk: Desk) -> None:
     "logs",
     "l",
     title="Logs",
-    help="Follow a pod's log",
+    help="Follow a pod's log, or those of all its pods",
     hint="logs",
     rank=2,
-    on=PODS,
+    on=(*PODS, *OWNERS),
     group="Object",
 )
 def logs(desk: Desk) -> None:
-    _logs(desk, previous=False)
+    found = desk.subject()
+    if found is not None and f"list:{found[0]}" in OWNERS:
+        desk.go(Place("logs", found[0], found[1]))
+    else:
+        _logs(desk, previous=False)
 
 
 @command(

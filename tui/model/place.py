@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .log_range import EVERYTHING, Range
+
 
 @dataclass(frozen=True)
 class Within:
@@ -28,10 +30,12 @@ class Place:
     key: str = ""
     """`namespace/name` or `name` of the object."""
     part: str = ""
-    """The container of a log."""
+    """The container of a log; empty for all of them."""
     within: Within | None = None
     previous: bool = False
     """The log of the container that ran before."""
+    range: Range = EVERYTHING
+    """The part of a log."""
 
     @property
     def namespace(self) -> str:

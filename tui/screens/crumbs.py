@@ -6,6 +6,7 @@ from engine.types.images import Image
 
 from ..model.cluster import Cluster
 from ..model.images import reference
+from ..model.log_range import EVERYTHING
 from ..model.place import Place
 from ..model.view import View
 from ..widgets.log_view import LogView
@@ -20,7 +21,8 @@ def crumb(place: Place, cluster: Cluster, namespace: str, view: View | None = No
         count = f" {len(view.order)}" if view is not None else ""
         return f"{place.kind}{count}{where}{space}{hidden}"
     if place.view == "logs":
-        return f"{'previous logs' if place.previous else 'logs'} {place.part}"
+        words = ["previous logs" if place.previous else "logs", place.part or "all"]
+        return " ".join(words if place.range is EVERYTHING else [*words, place.range.name])
     if place.view == "overview":
         return f"overview{f' of {namespace}' if namespace else ''}"
     if place.view == "image":

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.types import registry
-from engine.types.core import Event
+from engine.types.core import Event, Pod
 from engine.types.meta import Object
 
 from ..commands import line as command_line
 from ..commands.all import COMMANDS
 from ..commands.desk import Choice
+from ..model import log_file
 from ..model.cluster import Cluster
 from ..model.columns import namespaced
 from ..model.place import OVERVIEW, Place, Within
@@ -62,6 +66,9 @@ class ScreenDesk:
 
     def go(self, place: Place) -> None:
         self._screen.go(place)
+
+    def replace(self, place: Place) -> None:
+        self._screen.replace(place)
 
     def back(self) -> bool:
         return self._screen.back()
@@ -265,16 +272,52 @@ class ScreenDesk:
 
     def next_part(self, step: int) -> None:
         place = self.place
-        pod = self.cluster.pods().get(place.key)
-        if pod is None:
-            return
-        names = [container.name for container in pod.spec.containers]
-        if len(names) < 2:
+        names = self._parts()
+        logs = place.view == "logs"
+        if len(names) < 2 and (place.part or not logs):
             self.flash(f"{place.name} has one container", "text")
+        elif names:
+            here = (
+                names.index(place.part) if place.part in names else -1 if logs and step > 0 else 0
+            )
+            part = names[(here + step) % len(names)]
+            self.replace(replace(place, part=part, previous=False))
+
+    def _parts(self) -> list[str]:
+        """The names of the containers of what is shown."""
+        obj = self.cluster.get(self.place.kind, self.place.key)
+        pods = [obj] if isinstance(obj, Pod) else self.cluster.pods_of(obj) if obj else []
+        return list(dict.fromkeys(c.name for pod in pods for c in pod.spec.containers))
+
+    # -- logs --------------------------------------------------------------------------------
+
+    def all_parts(self) -> None:
+        if self.place.part:
+            self.replace(replace(self.place, part="", previous=False))
+        else:
+            self.next_part(1)
+
+    def mark(self) -> None:
+        clock = time.strftime("%H:%M:%S", time.gmtime(self.cluster.now()))
+        if not self._screen.log_view.mark(f"mark {clock}"):
+            self.flash("there is no line to mark", "warn")
+
+    async def save(self) -> None:
+        place = self.place
+        words = (place.namespace, place.name, place.part or "all")
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.cluster.now()))
+        lines = self._screen.log_view.lines()
+        try:
+            file = await asyncio.to_thread(log_file.save, "-".join((*words, stamp)), lines)
+        except OSError as error:
+            self.flash(f"cannot save: {error.filename or ''} {error.strerror or error}", "bad")
             return
-        here = names.index(place.part) if place.part in names else 0
-        part = names[(here + step) % len(names)]
-        self._screen.replace(Place(place.view, place.kind, place.key, part))
+        self.flash(f"{len(lines)} lines in {file}", "ok")
+
+    def copy(self) -> None:
+        text = self._screen.log_view.in_sight()
+        self._screen.app.copy_to_clipboard(text)
+        self.flash(f"{len(text.splitlines())} lines copied", "ok")
 
     def next_match(self, step: int) -> None:
         text = self._screen.text

@@ -10,6 +10,7 @@ from engine.client.errors import Unreachable
 from engine.types import registry
 from engine.types.status import StatusError
 
+from ..model.log_merge import LogMerge, Source, sources_of
 from ..model.log_stream import LogStream
 from ..model.place import Place
 from ..render.describe import describe
@@ -26,7 +27,7 @@ class Reading:
 
     def __init__(self, screen: MainScreen) -> None:
         self._screen = screen
-        self.stream: LogStream | None = None
+        self.stream: LogStream | LogMerge | None = None
         self.log_due = False
         """Whether new lines wait to be shown."""
 
@@ -81,15 +82,29 @@ class Reading:
             screen.sheet.update()
 
     def logs(self, place: Place) -> None:
-        """Follow a container's log."""
+        """Follow a container's log, or those of all containers of a pod or of its owner."""
         screen = self._screen
-        stream = LogStream(
-            screen.cluster.client, place.namespace, place.name, place.part, previous=place.previous
-        )
+        client = screen.cluster.client
+        stream: LogStream | LogMerge
+        merged = place.kind != "pods" or not place.part
+        if merged:
+            stream = LogMerge(client, lambda: self._sources(place), range=place.range)
+        else:
+            target = (place.namespace, place.name, place.part)
+            stream = LogStream(client, *target, previous=place.previous, range=place.range)
         stream.on_change = self._log_changed
         self.stream = stream
-        screen.log_view.show(stream.buffer)
+        screen.log_view.show(stream.buffer, labelled=merged, follow=place.range.follow)
         screen.run_worker(stream.run(), group="logs", exclusive=True, exit_on_error=True)
+
+    def _sources(self, place: Place) -> list[Source]:
+        cluster = self._screen.cluster
+        if place.kind == "pods":
+            pod = cluster.pods().get(place.key)
+            return [] if pod is None else sources_of([pod])
+        owner = cluster.get(place.kind, place.key)
+        pods = [] if owner is None else cluster.pods_of(owner)
+        return sources_of(pods, place.name, place.part)
 
     def stop_logs(self) -> None:
         """The log is not looked at any more."""

@@ -13,10 +13,16 @@ from textual.cache import LRUCache
 from textual.message import Message
 
 from ..model.filter import pattern
+from ..model.log_merge import MARK
 from ..model.logs import LogBuffer
-from ..render.spans import EMPTY, Block, Line, Span, centred, line, marked, shifted
-from ..render.text import log_line
+from ..render.spans import EMPTY, Block, Line, Span, centred, line, marked, plain, rule, shifted
+from ..render.text import inert, log_line
 from .surface import Surface
+
+LABELS = ("accent", "ok", "warn", "violet", "busy", "limit", "bad")
+"""Colours of containers, in the order of their first lines."""
+WHOLE = 1 << 30
+"""More bytes than a line can have."""
 
 
 class LogView(Surface, can_focus=True):
@@ -38,6 +44,10 @@ class LogView(Surface, can_focus=True):
         self.note = ""
         """What the stream says instead of lines: waiting, ended, an error."""
         self.search = ""
+        self.labels: dict[str, str] | None = None
+        """The colours of the containers that lines come from; None when there is but one."""
+        self._marks: dict[int, str] = {}
+        """What is written below a line, by the line's number."""
         self._top = 0
         """Number (not index) of the first line in sight."""
         self._shown: list[int] | None = None
@@ -47,10 +57,13 @@ class LogView(Surface, can_focus=True):
         self._inverse = False
         self._lines: LRUCache[tuple[int, int], list[Line]] = LRUCache(1024)
 
-    def show(self, buffer: LogBuffer) -> None:
-        """Another log, from its end."""
+    def show(self, buffer: LogBuffer, *, labelled: bool = False, follow: bool = True) -> None:
+        """Another log, from its end, or without following from its beginning."""
         self.buffer = buffer
-        self.following = True
+        self.following = follow
+        self.labels = {} if labelled else None
+        self._marks.clear()
+        self._top = 0
         self.left = 0
         self.set_filter("")
         self.update()
@@ -93,6 +106,23 @@ class LogView(Surface, can_focus=True):
             return max(0, min(number - self.buffer.first, len(self.buffer)))
         return bisect_left(self._shown, number)
 
+    def mark(self, text: str) -> bool:
+        """Draw a line below the last one; False when there is none."""
+        if not self._count():
+            return False
+        self._marks[self._number(self._count() - 1)] = text
+        self.redraw()
+        return True
+
+    def lines(self) -> list[bytes]:
+        """All lines that the filter lets through, as they are kept."""
+        first = self.buffer.first
+        return [self.buffer.line(self._number(i) - first, WHOLE) for i in range(self._count())]
+
+    def in_sight(self) -> str:
+        """What can be read now, without its colours."""
+        return "\n".join(text.rstrip() for text in plain(self.rows()).split("\n")).rstrip()
+
     @property
     def position(self) -> str:
         """`line of lines`, for the status line."""
@@ -114,7 +144,7 @@ class LogView(Surface, can_focus=True):
         index = self._count()
         room = height
         while index > 0 and room > 0:
-            room -= len(self._drawn(index - 1)) if self.wrap else 1
+            room -= len(self._drawn(index - 1)) if self.wrap or self._marks else 1
             index -= 1
         if room < 0:
             index += 1
@@ -129,6 +159,8 @@ class LogView(Surface, can_focus=True):
         found = self._lines.get(key)
         if found is None:
             found = self._draw(raw)
+            if number in self._marks:
+                found.append(rule(self.size.width - 1, [(f" {self._marks[number]} ", "warn")]))
             self._lines[key] = found
         return found
 
@@ -140,12 +172,22 @@ class LogView(Surface, can_focus=True):
             text = rest
             if self.timestamps:
                 stamp = [(head[11:23].ljust(13), "faint")]
+        if self.labels is not None:
+            label, text = self._labelled(text)
+            stamp.append(label)
         spans = (*stamp, *log_line(text))
         if self._pattern is not None and not self._inverse:
             spans = marked(spans, self._pattern)
         if not self.wrap:
             return [spans]
         return wrap_spans(spans, max(10, self.size.width - 2))
+
+    def _labelled(self, text: str) -> tuple[Span, str]:
+        """Who wrote a line, in a colour of its own, and what."""
+        name, _, text = text.partition(MARK.decode())
+        assert self.labels is not None
+        role = self.labels.setdefault(name, LABELS[len(self.labels) % len(LABELS)])
+        return (f"{inert(name)} ", role), text
 
     def rows(self) -> Block:
         height = self.size.height
