@@ -18,6 +18,7 @@ until the next reboot, and every cluster can read it, wherever its home is.
 
 from __future__ import annotations
 
+import errno
 from ipaddress import IPv4Network
 
 from engine.network import nft
@@ -39,8 +40,20 @@ def tables() -> dict[str, str]:
 
 
 def install(table: str, cidr: IPv4Network, bridge: str, comment: str) -> None:
-    """Make the table as shown above, anew if it is there."""
+    """Make the table as shown above, anew if it is there.
+
+    Raise OSError saying what to load when the kernel lacks a part.
+    """
     remove(table)
+    try:
+        _make(table, cidr, bridge, comment)
+    except FileNotFoundError as error:
+        # All that it names we have just made: what was not found is a module.
+        text = "the kernel lacks a module: sudo modprobe nft_masq nft_chain_nat nft_ct"
+        raise OSError(errno.ENOENT, text, error.filename) from None
+
+
+def _make(table: str, cidr: IPv4Network, bridge: str, comment: str) -> None:
     with nft.opened(f"nft table {table}") as kernel:
         kernel.table("add", name=table, userdata=comment)
         for chain, kind, hook, priority, rule in (

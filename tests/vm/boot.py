@@ -91,7 +91,8 @@ def _read(machine: subprocess.Popen[str], echo: bool) -> list[str]:
 def _parse(lines: list[str]) -> dict[str, Ended]:
     """Of every job that began; the last one may have been cut off."""
     ended: dict[str, Ended] = {}
-    name, output = "", []
+    name = ""
+    output: list[str] = []
     for line in lines:
         word, *rest = line.split(" ")
         if word == "::begin":
