@@ -9,7 +9,7 @@ spoken to by https cannot send credentials to a token server by http. Sources: d
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -63,7 +63,7 @@ class _TokenAnswer(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    header: str
+    header: str = field(repr=False)
     until: float
 
 

@@ -67,9 +67,9 @@ class Keychain:
     `environment` is what helpers are run with.
     """
 
-    documents: Sequence[tuple[str, bytes]] = ()
+    documents: Sequence[tuple[str, bytes]] = field(default=(), repr=False)
     files: Sequence[Path] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 from engine.images.registry.errors import BadAnswer, RateLimited, Unreachable, words
@@ -49,7 +49,7 @@ class Request:
     method: str
     url: Url
     headers: Mapping[str, str]
-    authorization: str | None = None
+    authorization: str | None = field(default=None, repr=False)
     body: Body | None = None
     most: int = 0
 

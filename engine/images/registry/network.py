@@ -211,7 +211,7 @@ class Proxy:
 
     host: str
     port: int
-    login: str
+    login: str = field(repr=False)
 
 
 def _covers(entry: str, origin: Origin) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.images.layouts import Layout
-from tests.real.images.registry.server import Server, docker_registry
+from tests.real.images.registry.server import Cable, Server, docker_registry
 from tests.real.images.registry.test_docker_registry import LARGE, SMALL, digest_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the image store belongs to root")
@@ -90,6 +91,25 @@ def test_bars_on_a_terminal(shell: Shell, server: Server) -> None:
     assert f"pushing {name}" in drawn
     assert "━" in drawn
     assert "8.4/8.4 MB" in drawn
+
+
+def test_an_interrupt_ends_it_at_once(shell: Shell, server: Server) -> None:
+    shell.run("push", "app:1", f"{server.host}/app:1")
+    shell.run("rmi", "app:1")
+    cable = Cable(server.host, limit=4 << 20)
+    name = f"{cable.host}/app:1"
+    command = [*shell.command, "pull", name]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=shell.environment
+    ) as process:
+        assert process.stderr is not None
+        assert any("layer" in line for line in process.stderr)  # the small one; the other is stuck
+        process.send_signal(signal.SIGINT)
+        assert "interrupted; the next try goes on from here" in process.stderr.read()
+        assert process.wait() == 130
+    cable.mend()
+    assert shell.run("pull", name)[0].startswith(f"{name} (sha256:")
+    cable.close()
 
 
 def test_failures_have_words_and_codes(shell: Shell, server: Server) -> None:
