@@ -35,9 +35,6 @@ def create(
         wants = "needs a terminal: --console-socket" if console < 0 else "has no terminal"
         raise bundle.config.get("process", "terminal").error(f"the process {wants}")
     cgroup = bundle.cgroup(id)
-    if hierarchy.exists(cgroup) and (inside := hierarchy.procs(cgroup)):
-        text = f"{os.fsdecode(cgroup)!r} has processes already: {', '.join(map(str, inside))}"
-        raise bundle.config.get("linux", "cgroupsPath").error(text)
     annotations = {k: v.text() for k, v in bundle.config.get("annotations").entries()}
     container = state.create(
         root,
@@ -54,6 +51,11 @@ def create(
             "owner": os.geteuid(),
         },
     )
+    if hierarchy.exists(cgroup) and (inside := hierarchy.procs(cgroup)):
+        # Of someone else, who is not to be killed with it.
+        container.remove()
+        text = f"{os.fsdecode(cgroup)!r} has processes already: {', '.join(map(str, inside))}"
+        raise bundle.config.get("linux", "cgroupsPath").error(text)
     try:
         with container.locked():
             container.keep_config(bundle.path)
