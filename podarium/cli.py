@@ -365,5 +365,13 @@ def doctor(as_json: bool) -> None:
     doctor(default_home(), as_json=as_json)
 
 
+@cli.command()
+def keymap() -> None:
+    """The dashboard's commands and their keys, and the file that changes them."""
+    from podarium.keymap import keymap
+
+    keymap()
+
+
 for command in imagecommands.COMMANDS:
     cli.add_command(command)

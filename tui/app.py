@@ -23,6 +23,11 @@ def run_dashboard(
     ours to stop, or the terminal went away).
     """
     runtime.before_textual()
+    from .commands import keymap
+    from .commands.all import COMMANDS
+
+    # Before the screens are imported: their bindings are made of the commands then.
+    problems = keymap.load(COMMANDS, keymap.place())
     from .application import PodariumApp
 
     app = PodariumApp(
@@ -31,5 +36,6 @@ def run_dashboard(
         boot=boot,
         t0=time.monotonic() if t0 is None else t0,
         owns_engine=endpoint.unix is not None,
+        problems=problems,
     )
     return app.run() or "detached"

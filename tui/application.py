@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -88,6 +88,7 @@ class PodariumApp(App[str], inherit_bindings=False):
         boot: Path | None = None,
         t0: float | None = None,
         owns_engine: bool = True,
+        problems: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
         stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -98,6 +99,8 @@ class PodariumApp(App[str], inherit_bindings=False):
         """What the start is timed with."""
         self.owns_engine = owns_engine
         """Whether leaving asks what becomes of the cluster."""
+        self.problems = problems
+        """What is wrong with the user's keymap; told once the first view is shown, and in `?`."""
         self.cluster = Cluster(Client(connection), name=cluster, clock=clock)
         self.boot = Boot(boot, stopwatch() if t0 is None else t0)
         self._last_key = clock()

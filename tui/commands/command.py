@@ -107,7 +107,7 @@ class Registry:
 COMMANDS = Registry()
 command = COMMANDS.add
 
-_SIGNS = {
+SIGNS = {
     "slash": "/",
     "colon": ":",
     "question_mark": "?",
@@ -133,4 +133,4 @@ def key_sign(key: str) -> str:
         return "^" + key_sign(key[5:])
     if key.startswith("shift+"):
         return "⇧" + key_sign(key[6:])
-    return _SIGNS.get(key, key)
+    return SIGNS.get(key, key)

@@ -213,7 +213,9 @@ class ScreenDesk:
             app.exit(answer)
 
     def show_help(self) -> None:
-        self._screen.app.push_screen(Help(COMMANDS.applying(self._screen.scopes)))
+        self._screen.app.push_screen(
+            Help(COMMANDS.applying(self._screen.scopes), self._screen.podarium.problems)
+        )
 
     def show_palette(self) -> None:
         self._screen.app.action_command_palette()

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from ..commands.command import Command, key_sign
 from ..render.page import Page
 from ..render.spans import EMPTY, Block, Line, beside, cells, crop
+from ..render.text import inert
 from ..widgets.sheet import Sheet
 
 
@@ -56,20 +57,26 @@ class Help(ModalScreen[None]):
     }
     """
 
-    def __init__(self, commands: Sequence[Command]) -> None:
+    def __init__(self, commands: Sequence[Command], problems: Sequence[str] = ()) -> None:
         super().__init__()
         self.commands = commands
+        self.problems = problems
         self.wanted = ""
         self.sheet = Sheet()
 
     def compose(self) -> ComposeResult:
         with Vertical() as frame:
             frame.border_title = "keys"
-            frame.border_subtitle = "esc closes"
+            frame.border_subtitle = "podarium keymap: how to change them · esc closes"
             yield self.sheet
 
     def on_mount(self) -> None:
-        self.sheet.show(lambda width, height, target: help_page(self.commands, self.wanted, width))
+        self.sheet.show(lambda width, height, target: self._page(width))
+
+    def _page(self, width: int) -> Page:
+        page = help_page(self.commands, self.wanted, width)
+        told = [((f" ▲ {inert(problem)}", "warn"),) for problem in self.problems]
+        return Page([*told, *page.lines])
 
     def on_key(self, event: events.Key) -> None:
         event.stop()

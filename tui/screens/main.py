@@ -17,6 +17,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from ..commands.all import COMMANDS
+from ..commands.keymap import in_short
 from ..model.boot import Boot
 from ..model.cluster import Cluster
 from ..model.columns import listing
@@ -138,6 +139,8 @@ class MainScreen(Screen[None]):
         self._booting = False
         self._arrive()
         self.arrived.set()
+        if self.podarium.problems:
+            self.flash(in_short(self.podarium.problems), "warn")
 
     def _changed(self) -> None:
         if not self._flush_due:
@@ -285,9 +288,7 @@ class MainScreen(Screen[None]):
         )
         hidden = "back" if self.trail.at_start else "leave"
         commands = [command for command in commands if command.id != hidden]
-        right = ""
-        if self.place.view == "logs":
-            right = self.log_view.position
+        right = self.log_view.position if self.place.view == "logs" else ""
         self.keys.show(names[-3:], commands, right)
 
     def _mode(self) -> str:
