@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 from pathlib import Path
@@ -78,11 +79,18 @@ async def test_a_working_directory_of_an_open_descriptor(
         assert caught.value.step == "workdir"
 
 
-async def test_a_program_that_is_an_open_descriptor(captive: Captive) -> None:
+@pytest.mark.parametrize("form", ["/proc/self/fd/{}", "/proc/self/fd/{}/bin/id"])
+async def test_a_program_in_an_open_descriptor(captive: Captive, form: str) -> None:
+    """The same, for what is executed: by then every descriptor is closed, but for the pipe that
+    tells of a failure."""
+    missed = {}
     for number in range(3, 32):
         with pytest.raises(StartError) as caught:
-            await captive.node.start("c", f"/proc/self/fd/{number}")
+            await captive.node.start("c", form.format(number))
         assert caught.value.step == "exec"
+        missed[number] = caught.value.errno
+    assert missed.pop(3) in (errno.EACCES, errno.ENOTDIR, errno.ENOENT)
+    assert set(missed.values()) == {errno.ENOENT}
 
 
 def open_disk(kind: int, major: int, minor: int) -> dict[str, str]:
