@@ -11,7 +11,7 @@ from engine.images.registry.errors import BadAnswer, Denied, Unreachable
 from engine.images.registry.pull import pull
 from engine.images.registry.wire import Patience
 from tests.unit.images.registry.conftest import World
-from tests.unit.images.registry.fake import Handler, digest
+from tests.unit.images.registry.fake import INDEX, Handler, digest
 from tests.unit.images.registry.hostile import (
     CHUNKED,
     DATA,
@@ -56,6 +56,19 @@ def test_an_endless_trailer_is_not_listened_to(world: World) -> None:
     world.registry.image([DATA])
     world.registry.on("GET", LAYER_PATH, endless(head, b"a: b\r\n" * 999))
     assert world.pull().image.layers[0].size == len(DATA)
+
+
+def test_other_bytes_than_were_asked_for_by_digest(world: World) -> None:
+    """By a name, and by an index that was itself good."""
+    entry = world.registry.image([DATA], name="good")
+    asked = "sha256:" + "0" * 64
+    world.registry.manifests[asked] = world.registry.manifests["good"]
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry | {"digest": asked}]}
+    world.registry.manifest("1", index)
+    for tag in (asked, "1"):
+        with pytest.raises(BadAnswer, match=f"the bytes have digest {entry['digest']}"):
+            world.pull(tag)
+        left_alone(world)
 
 
 # Parts
