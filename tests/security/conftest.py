@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import inspect
 import json
@@ -42,6 +43,9 @@ from tests.real.runtime.conftest import (
 from tests.security import inside
 
 __all__ = ["home", "layer", "node"]
+
+PATIENCE_S = 60.0
+"""For what must happen; a test that fails shall also end."""
 
 # Without the number table, which is this machine's.
 _AROUND = f"NR = {numbers(MACHINE)!r}\n" + inspect.getsource(inside).replace("NR: dict = {}\n", "")
@@ -131,8 +135,12 @@ class Captive:
         await self.begin(attack, *args, **more)
         return await self.outcome(id)
 
+    async def ended(self, id: str = "c") -> ContainerState:
+        async with asyncio.timeout(PATIENCE_S):
+            return await asyncio.shield(self.node.future(id))
+
     async def outcome(self, id: str = "c") -> Any:
-        state = await self.node.future(id)
+        state = await self.ended(id)
         text = said(self.node.log(id))
         assert state.exit_code == 0, text
         return json.loads(text.splitlines()[-1])
@@ -141,7 +149,8 @@ class Captive:
         """Wait for a word that the attack prints on a line."""
         log = self.node.log(id)
         done = self.node.future(id).done
-        await until(lambda: word in said(log).splitlines() or done())
+        async with asyncio.timeout(PATIENCE_S):
+            await until(lambda: word in said(log).splitlines() or done())
         assert word in said(log).splitlines(), said(log)
 
 

@@ -71,7 +71,7 @@ async def test_who_eats_memory_dies_alone(captive: Captive, victim: Victim, how:
     limits = Resources(memory_limit=48 << 20, pids_limit=100)
     attack, args = (grow, ()) if how == "heap" else (fill, ("/dev/shm",))
     await captive.begin(attack, *args, resources=limits)
-    state = await captive.node.future("c")
+    state = await captive.ended()
     assert state.oom_killed
     assert state.exit_code == 137
     assert not captive.node.future("neighbour").done()
@@ -82,7 +82,7 @@ async def test_files_in_memory_would_grow_without_the_limit(captive: Captive) ->
     limits = Resources(memory_limit=48 << 20)
     without = (LimitCgroup,)
     assert await captive.run(fill, "/dev/shm", resources=limits, without=without) is None
-    assert not (await captive.node.future("c")).oom_killed
+    assert not (await captive.ended()).oom_killed
 
 
 def dig_in(signals: list[int], depth: int) -> None:
@@ -119,7 +119,7 @@ async def test_no_process_outlives_its_container(captive: Captive, frozen: bool)
         await until(lambda: hierarchy.is_frozen(node.cgroup("c")))
     assert living(node) == inside
     await node.runtime.kill("c")
-    assert (await node.future("c")).signal == 9
+    assert (await captive.ended()).signal == 9
     assert [pid for pid, started in inside.items() if pid_alive(pid, started)] == []
     await node.runtime.remove("c")
 
@@ -135,7 +135,7 @@ async def test_nor_does_what_an_exec_leaves_behind(captive: Captive) -> None:
     await until(lambda: len(living(node)) >= 3)
     inside = living(node)
     await node.runtime.kill("c")
-    await node.future("c")
+    await captive.ended()
     assert [pid for pid, started in inside.items() if pid_alive(pid, started)] == []
 
 

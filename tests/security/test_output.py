@@ -52,7 +52,7 @@ async def test_a_flood_is_bounded(captive: Captive, kind: str) -> None:
     # The keeper has time for others while it comes.
     ran = await node.runtime.exec("c", ["id"], timeout_s=60)
     assert ran.output.startswith(b"uid=0")
-    await node.future("c")
+    await captive.ended()
     files = log_files(node.log("c"))
     assert len(files) == FILES
     assert all(file.stat().st_size < FILE + (8 << 20) for file in files), files
@@ -71,4 +71,4 @@ async def test_a_flood_without_end_stops_nobody(captive: Captive) -> None:
     for number in range(3):
         assert await node.run(f"other-{number}", "id", "-u") == "0\n"
     await node.runtime.kill("c")
-    assert (await node.future("c")).signal == 9
+    assert (await captive.ended()).signal == 9

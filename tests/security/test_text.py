@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podarium import objects
 from podarium.output import tame
 from tests.real.cluster.conftest import BIN, Shell
 from tui.render.spans import width_of
@@ -77,6 +78,15 @@ def test_a_terminal_gets_it_as_text(kind: str) -> None:
 def test_colours_stay_and_end_with_their_line() -> None:
     assert tame("\x1b[1;31mred\x1b[0m\tplain") == "\x1b[1;31mred\x1b[0m\tplain\x1b[0m"
     assert tame("plain\ttext") == "plain\ttext"
+
+
+def test_a_table_shows_it_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"cells": [text], "object": {"metadata": {}}} for text in HOSTILE.values()]
+    table = {"columnDefinitions": [{"name": "Message"}], "rows": rows}
+    objects._print_table([table], wide=False, namespaces=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(HOSTILE)
+    assert not any(map(STEERING.search, lines))
 
 
 def on_terminal(shell: Shell, *words: str) -> bytes:
