@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from tests.bench import api, boot, pods, sampling, scheduling, start
+from tests.bench import api, boot, keys, pods, sampling, scheduling, start
 from tests.bench.table import Row, show
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "api": api.measure,
     "start": start.measure,
     "sampling": sampling.measure,
+    "keys": keys.measure,
 }
 
 
