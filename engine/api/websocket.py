@@ -1,48 +1,60 @@
 """The API's end of a WebSocket, on aiohttp.
 
-aiohttp stops reading while nobody receives, and then does not see a client go; so we ping, which
-fails when nobody is there. An answer is not waited for: it may stand behind input that a process
-takes its time to read.
+aiohttp stops reading while nobody receives, as while a process does not take its input, and then
+does not see a client go. So that is looked for, once a second; and as its FIN may stand behind data
+that we have no room for, it is pinged too, which the system of one that is gone answers with RST.
+An answer of the client's is not waited for: it would stand behind that data too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 
 from aiohttp import WSMsgType, web
 
 from engine.api.request import Upgrade
 
-PING_S = 10.0
+LOOK_S, LOOKS_A_PING = 1.0, 5
 CLOSE_S = 2.0
 MESSAGE_MAX = 4 << 20
 
 
 async def upgrade(http: web.BaseRequest, wanted: Upgrade) -> web.StreamResponse:
-    """Become a WebSocket, talk, and close it."""
+    """Become a WebSocket, talk until it is over or the client has hung up, and close it."""
     end = web.WebSocketResponse(
         protocols=(wanted.protocol,), compress=False, max_msg_size=MESSAGE_MAX, timeout=CLOSE_S
     )
     try:
         await end.prepare(http)
-        pinging = asyncio.create_task(_ping(end))
+        transport = http.transport
+        if transport is None:
+            return end
+        talking = asyncio.ensure_future(wanted.talk(_End(end)))
+        watching = asyncio.create_task(_hung_up(end, transport))
         try:
-            await wanted.talk(_End(end))
+            await asyncio.wait((talking, watching), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            pinging.cancel()
-        await end.close()
+            talking.cancel()
+            watching.cancel()
+            await asyncio.gather(talking, watching, return_exceptions=True)
+        if not talking.cancelled():
+            await talking
+            await end.close()
     except ConnectionError:
         pass  # the client is gone, and what it had with it
     return end
 
 
-async def _ping(end: web.WebSocketResponse) -> None:
-    while True:
-        await asyncio.sleep(PING_S)
-        try:
+async def _hung_up(end: web.WebSocketResponse, transport: asyncio.Transport) -> None:
+    """Return when the other end has closed the connection: poll(2), POLLRDHUP."""
+    poll, looks = select.poll(), 0
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    while not poll.poll(0):
+        await asyncio.sleep(LOOK_S)
+        looks += 1
+        if looks % LOOKS_A_PING == 0 and not transport.get_write_buffer_size():
             await end.ping()
-        except ConnectionError:
-            return
 
 
 class _End:
