@@ -71,9 +71,14 @@ def main() -> None:
     with open("/jobs.json") as file:
         plan = json.load(file)
     _leave_the_first_root()
+    # The checkout may lie in /tmp or /var, which are mounted over: it is kept, and shown again.
+    os.mkdir("/checkout")
+    _mount(plan["root"], "/checkout", None, _MS_BIND, "")
     for fstype, target, options in _MOUNTS:
         os.makedirs(target, exist_ok=True)
         _mount(fstype, target, fstype, 0, options)
+    os.makedirs(plan["root"], exist_ok=True)
+    _mount("/checkout", plan["root"], None, _MS_BIND, "")
     _load_modules()
     os.makedirs("/var/lib")
     os.makedirs(_SESSION)

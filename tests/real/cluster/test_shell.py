@@ -65,7 +65,7 @@ def test_run_detached_prints_the_name(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("run", "no/such:image", "--", "true"), "podarium load -i"),
+        (("run", "127.0.0.1:1/no/such:image", "--", "true"), "127.0.0.1:1"),
         (("get", "gadgets"), "gadgets"),
         (("get", "pods", "nobody"), '"nobody" not found'),
         (("delete", "pod", "nobody"), '"nobody" not found'),
