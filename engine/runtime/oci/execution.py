@@ -13,13 +13,20 @@ from engine.runtime.oci.document import ConfigError, Value, read
 from engine.runtime.oci.process import become, oom_score
 from engine.runtime.oci.state import CREATED, RUNNING, State, StateError
 from engine.runtime.ops.base import Context, Op
-from engine.runtime.ops.cgroups import JoinCgroup, JoinContainer
+from engine.runtime.ops.cgroups import JoinCgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_USER_NAMESPACE = "/proc/{}/ns/user"
+_NAMESPACES = {
+    "mnt": CLONE.NEWNS,
+    "net": CLONE.NEWNET,
+    "ipc": CLONE.NEWIPC,
+    "uts": CLONE.NEWUTS,
+    "cgroup": CLONE.NEWCGROUP,
+    "user": CLONE.NEWUSER,
+}
 
 
 class JoinUser(Op):
@@ -39,6 +46,23 @@ class JoinUser(Op):
 
     def shell(self) -> str:
         return "nsenter --target PID --user"
+
+
+class JoinProcess(Op):
+    """The namespaces `kinds` of the container's first process, held by a pidfd."""
+
+    NAME = "join-process"
+    PHASE = "namespaces"
+    kinds: int
+
+    def apply(self, context: Context) -> None:
+        setns(context.pidfd, self.kinds & ~CLONE.NEWUSER)
+
+    def describe(self) -> str:
+        return f"join the container's namespaces {CLONE(self.kinds).name}"
+
+    def shell(self) -> str:
+        return "nsenter --target PID --all"
 
 
 def execute(
@@ -63,12 +87,12 @@ def execute(
     # Held, the pid is still the one that was meant, or the container has ended.
     if not container.alive():
         raise StateError(f"container {id!r} has ended")
-    user = _differs(container)
+    user = bool(_differing(container) & CLONE.NEWUSER)
     ops = (
         JoinCgroup(joins, born[0] if born else b""),
         *oom_score(process),
         *((JoinUser(),) if user else ()),
-        JoinContainer(),
+        JoinProcess(_differing(container)),
         *become(
             process,
             config.get("linux", "seccomp"),
@@ -89,11 +113,15 @@ def execute(
     return cloned
 
 
-def _differs(container: State) -> bool:
-    theirs, ours = (
-        os.stat(_USER_NAMESPACE.format(pid)).st_ino for pid in (container.pid, os.getpid())
-    )
-    return theirs != ours
+def _differing(container: State) -> CLONE:
+    """Its namespaces that are not ours: there is no need, and from a user namespace no right, to
+    join one that we are in."""
+    found = CLONE(0)
+    for name, flag in _NAMESPACES.items():
+        theirs, ours = (os.stat(f"/proc/{pid}/ns/{name}").st_ino for pid in (container.pid, "self"))
+        if theirs != ours:
+            found |= flag
+    return found
 
 
 def process_of(container: State, changes: dict[str, Any]) -> Value:

@@ -10,13 +10,14 @@ import os
 
 from engine.linux.flags import CLONE
 from engine.runtime.cgroup.api import Hierarchy
-from engine.runtime.oci import mounts
+from engine.runtime.oci import devicefilter, mounts
 from engine.runtime.oci.bundle import Bundle
+from engine.runtime.oci.devicefilter import FilterDevices
 from engine.runtime.oci.document import Value
 from engine.runtime.oci.gate import BecomeRoot, ContainerHooks, Gate, MapIds, RuntimeHooks
 from engine.runtime.oci.hooks import hooks
 from engine.runtime.oci.process import become, oom_score
-from engine.runtime.oci.resources import limits
+from engine.runtime.oci.resources import device_rules, limits
 from engine.runtime.oci.root import BindRoot, LeaveTree, Propagation, RootPropagation
 from engine.runtime.oci.settings import JoinNamespaces, Names, Personality, Sysctls
 from engine.runtime.ops.base import Op
@@ -109,15 +110,22 @@ def compile(
     for kind, path in namespaces.items():
         if not path and kind in _NEW:
             flags |= _NEW[kind]
-    limited = limits(bundle.config.get("linux", "resources"), hierarchy)
+    resources = bundle.config.get("linux", "resources")
+    limited = limits(resources, hierarchy)
+    host_ops: list[Op] = [CreateCgroup(cgroup, directories)]
     try:
         writes = tuple(hierarchy.writes(cgroup, limited))
     except ValueError as error:
-        raise bundle.config.get("linux", "resources").error(str(error)) from None
+        raise resources.error(str(error)) from None
+    if writes:
+        host_ops.append(LimitCgroup(writes))
+    rules = device_rules(resources.get("devices"))
+    if rules and not hierarchy.controls_devices:
+        host_ops.append(FilterDevices(cgroup, devicefilter.compile(rules)))
     return Plan(
         cgroup=cgroup,
         born=bool(born),
-        host_ops=(CreateCgroup(cgroup, directories), *([LimitCgroup(writes)] if writes else [])),
+        host_ops=tuple(host_ops),
         clone_flags=flags,
         join_pid=namespaces.get("pid", ""),
         child_ops=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import struct
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from engine.linux.flags import CLONE, MOUNT_ATTR, MS
 from engine.runtime.cgroup.api import Resources
 from engine.runtime.cgroup.hybrid import Hybrid
 from engine.runtime.cgroup.v2 import V2
+from engine.runtime.oci import devicefilter
 from engine.runtime.oci.bundle import Bundle
 from engine.runtime.oci.document import ConfigError, Value
 from engine.runtime.oci.options import Options
@@ -336,6 +338,61 @@ def test_device_rules_in_their_order() -> None:
     assert some == (*none, "c 10:200 rw")
     assert rules((True, "a", None, None, "rwm")) == ("a *:* rwm",)
     assert rules((False, "b", 8, None, "w")) == ("a *:* rwm", "!b 8:* w")
+
+
+def run_filter(program: bytes, kind: str, major: int, minor: int, access: str) -> bool:
+    """What the kernel would answer: an interpreter of the instructions that are used."""
+    letters = {"m": 1, "r": 2, "w": 4}
+    context = {
+        0: {"b": 1, "c": 2}[kind] | sum(letters[a] for a in access) << 16,
+        4: major,
+        8: minor,
+    }
+    registers = [0] * 7
+    code = list(struct.iter_unpack("=BBhi", program))
+    at = 0
+    while True:
+        operation, pair, offset, constant = code[at]
+        to, from_ = pair & 15, pair >> 4
+        at += 1
+        if operation == 0x61:
+            registers[to] = context[offset]
+        elif operation == 0xB7:
+            registers[to] = constant
+        elif operation == 0xBF:
+            registers[to] = registers[from_]
+        elif operation == 0x57:
+            registers[to] &= constant
+        elif operation == 0x77:
+            registers[to] >>= constant
+        elif operation in (0x15, 0x55):
+            at += offset if (registers[to] == constant) == (operation == 0x15) else 0
+        else:
+            assert operation == 0x95
+            return bool(registers[0])
+
+
+@pytest.mark.parametrize(
+    ("rules", "kind", "numbers", "access", "allowed"),
+    [
+        ((), "c", (1, 3), "r", False),
+        (("c 1:3 rwm",), "c", (1, 3), "rw", True),
+        (("c 1:3 rwm",), "b", (1, 3), "rw", False),
+        (("c 1:3 r",), "c", (1, 3), "r", True),
+        (("c 1:3 r",), "c", (1, 3), "rw", False),
+        (("c 136:* rw",), "c", (136, 9), "w", True),
+        (("c 136:* rw",), "c", (135, 9), "w", False),
+        (("c *:* m",), "c", (7, 7), "m", True),
+        (("a *:* rwm",), "b", (8, 0), "rwm", True),
+        (("a *:* rwm", "!b 8:* w"), "b", (8, 0), "rw", False),
+        (("a *:* rwm", "!b 8:* w"), "b", (8, 0), "r", True),
+        (("a *:* rwm", "!b 8:* w", "b 8:1 w"), "b", (8, 1), "w", True),
+    ],
+)
+def test_the_device_filter_of_v2(
+    rules: tuple[str, ...], kind: str, numbers: tuple[int, int], access: str, allowed: bool
+) -> None:
+    assert run_filter(devicefilter.compile(rules), kind, *numbers, access) is allowed
 
 
 def test_where_v2_limits_its_settings_are_written_as_they_are() -> None:
