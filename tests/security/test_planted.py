@@ -116,6 +116,38 @@ async def test_a_volume_over_dev_without_its_devices(captive: Captive, tmp_path:
             await captive.begin(look_around, volumes={place: volume})
 
 
+def have_a_terminal() -> list[str]:
+    return [os.ttyname(0), os.readlink("/proc/self/fd/1")]
+
+
+async def test_a_terminal_is_of_the_containers_own(captive: Captive) -> None:
+    await captive.begin(have_a_terminal, tty=True)
+    await captive.ended()
+    assert "/dev/pts/0" in captive.node.log("c").read_text()
+
+
+TERMINALS = {
+    "file": "is not the terminal multiplexer",
+    "symlink": "symbolic links",
+    "machine's": "Permission denied",
+}
+
+
+@pytest.mark.parametrize("kind", TERMINALS)
+async def test_a_terminal_of_someone_elses(captive: Captive, tmp_path: Path, kind: str) -> None:
+    """CVE-2025-52565: what stands for the console leads to a file that must not be written."""
+    volumes = {"/dev/pts": Mountable(tmp_path)}
+    if kind == "file":
+        (tmp_path / "ptmx").touch()
+    elif kind == "symlink":
+        (tmp_path / "ptmx").symlink_to("/proc/sys/kernel/core_pattern")
+    else:
+        os.mknod(tmp_path / "ptmx", 0o20666, os.makedev(5, 2))
+    with pytest.raises(StartError, match=TERMINALS[kind]) as caught:
+        await captive.begin(have_a_terminal, tty=True, volumes=volumes)
+    assert caught.value.step == "terminal"
+
+
 def fill(places: list[str]) -> list[str]:
     for place in places:
         append(place, b"filled\n")
