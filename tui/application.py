@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
-from textual.events import AppBlur, Key
+from textual.events import AppBlur, Event, InputEvent
 from textual.screen import Screen
 
 from engine.client.client import Client
@@ -103,7 +103,7 @@ class PodariumApp(App[str], inherit_bindings=False):
         """What is wrong with the user's keymap; told once the first view is shown, and in `?`."""
         self.cluster = Cluster(Client(connection), name=cluster, clock=clock)
         self.boot = Boot(boot, stopwatch() if t0 is None else t0)
-        self._last_key = clock()
+        self._last_input = clock()
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
@@ -118,14 +118,17 @@ class PodariumApp(App[str], inherit_bindings=False):
         runtime.after_first_paint()
         self.set_interval(runtime.IDLE_SECONDS, self._collect_when_idle)
 
-    def on_key(self, event: Key) -> None:
-        self._last_key = self.clock()
+    async def on_event(self, event: Event) -> None:
+        # Not on_key: a key that is a command's is never dispatched as a message.
+        if isinstance(event, InputEvent):
+            self._last_input = self.clock()
+        await super().on_event(event)
 
     def on_app_blur(self, event: AppBlur) -> None:
         runtime.when_idle()
 
     def _collect_when_idle(self) -> None:
-        if self.clock() - self._last_key >= runtime.IDLE_SECONDS:
+        if self.clock() - self._last_input >= runtime.IDLE_SECONDS:
             runtime.when_idle()
 
     async def on_unmount(self) -> None:

@@ -126,7 +126,7 @@ def _on_cursor(name: str) -> re.Pattern[bytes]:
 def _once() -> list[float]:
     """Milliseconds of each key."""
     with _dashboard() as terminal:
-        terminal.press(b"", re.compile(rb"pod/pod-|10,?000|node"))
+        terminal.press(b"", re.compile(rb"overview"))
         terminal.press(b":pods\r", _on_cursor(_name(0)))
         terminal.rest(3.0)
         took = []

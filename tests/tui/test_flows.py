@@ -410,6 +410,21 @@ async def test_themes_switch() -> None:
         assert seen == {"podarium", "podarium-light", "podarium-contrast"}
 
 
+async def test_nothing_is_collected_while_one_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: list[float] = []
+    async with running() as driver:
+        fake = driver.fake
+        monkeypatch.setattr("tui.runtime.when_idle", lambda: collected.append(fake.now))
+        for _ in range(3):
+            fake.now += 4
+            await driver.press("down")
+            driver.app._collect_when_idle()
+        assert not collected
+        fake.now += 6
+        driver.app._collect_when_idle()
+        assert collected == [fake.now]
+
+
 async def test_tab_goes_to_the_preview_and_back() -> None:
     async with running() as driver:
         await goto(driver, "pods")
