@@ -64,7 +64,9 @@ class Op:
     def __init_subclass__(cls) -> None:
         # Without any of its own it has those of its base.
         cls._FIELDS = tuple(cls.__annotations__) or cls._FIELDS
-        Op.KINDS[cls.NAME] = cls
+        # Only this package's travel to a keeper; others may bear the same names.
+        if cls.__module__.rpartition(".")[0] == __package__:
+            Op.KINDS[cls.NAME] = cls
 
     def __init__(self, *values: Any, **named: Any) -> None:
         self.__dict__.update(zip(self._FIELDS, values, strict=False), **named)
