@@ -101,6 +101,7 @@ def _run(options: Any) -> int:
     try:
         if stay is not None:
             stay.begin()
+            stay.take_terminal()
         starting.start(options.root, options.id)
     except BaseException:
         ending.delete(options.root, options.id, force=True)
@@ -129,6 +130,7 @@ def _attended(options: Any, terminal: bool) -> tuple[Foreground | None, int]:
 
 def _exec(options: Any) -> int:
     from engine.runtime.oci import execution, state
+    from engine.runtime.oci.console import own_size
     from engine.runtime.oci.document import ConfigError, Value, read
 
     if options.process:
@@ -139,6 +141,9 @@ def _exec(options: Any) -> int:
         found = state.load(options.root, options.id)
         process = execution.process_of(found, _changes(options))
     stay, console = _attended(options, process.get("terminal").flag())
+    if stay is not None and stay.relays and not process.get("consoleSize"):
+        columns, rows = own_size()
+        process.raw["consoleSize"] = {"width": columns, "height": rows}
     cloned: Cloned = execution.execute(
         options.root, options.id, process, console=console, keep=options.preserve_fds
     )
@@ -147,6 +152,7 @@ def _exec(options: Any) -> int:
     if stay is None:
         return 0
     stay.begin()
+    stay.take_terminal()
     return stay.wait(cloned.pid)
 
 

@@ -27,6 +27,14 @@ def connect(path: str) -> socket.socket:
     return sock
 
 
+def own_size() -> tuple[int, int]:
+    """(columns, rows) of our terminal, (0, 0) without one."""
+    if not os.isatty(0):
+        return 0, 0
+    rows, columns, _, _ = struct.unpack("=4H", fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8))
+    return columns, rows
+
+
 class Relay:
     """Our own terminal joined to the container's, until that is closed.
 
@@ -51,9 +59,7 @@ class Relay:
     def resize(self) -> None:
         """As ours is, when we have one."""
         if os.isatty(0):
-            size = fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
-            rows, columns, _, _ = struct.unpack("=4H", size)
-            terminal.resize(self._master, columns, rows)
+            terminal.resize(self._master, *own_size())
 
     @property
     def fd(self) -> int:

@@ -25,6 +25,11 @@ class Foreground:
         self._wakeup, self._woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
 
+    @property
+    def relays(self) -> bool:
+        """Whether our terminal is joined to its."""
+        return self._relay is not None
+
     def begin(self) -> None:
         """Once it is cloned, so that it inherits none of this."""
         for number in (*_FORWARDED, signal.SIGWINCH):
@@ -34,10 +39,13 @@ class Foreground:
                 # Reserved by the C library.
                 continue
 
-    def wait(self, pid: int) -> int:
-        """Until it ends. Its exit status, 128 + the signal for one."""
+    def take_terminal(self) -> None:
+        """Once it has one, and before its program runs, which may ask how large it is."""
         if self._relay is not None:
             self._relay.receive()
+
+    def wait(self, pid: int) -> int:
+        """Until it ends. Its exit status, 128 + the signal for one."""
         try:
             self._until_end(pid)
         finally:

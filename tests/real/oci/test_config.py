@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import pty
+import select
 import socket
 import stat
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,7 @@ from engine.runtime.oci import devicefilter
 from engine.runtime.oci.devicefilter import FilterDevices
 from engine.runtime.ops.base import Context
 from engine.runtime.wire import receive_fd
-from tests.real.oci.conftest import OCI, PYTHON, Oci
+from tests.real.oci.conftest import MINUTE, OCI, PYTHON, Oci
 
 
 def test_process(oci: Oci) -> None:
@@ -287,27 +291,39 @@ def test_a_terminal_goes_to_the_console_socket(oci: Oci) -> None:
         os.close(master)
 
 
-def test_run_and_exec_on_our_own_terminal(oci: Oci) -> None:
-    """Typed here, answered there, with the size that ours has."""
-    import fcntl
-    import struct
-    import termios
-
-    bundle = oci.bundle("a", "sh", "-c", "stty size; read x; echo got $x", process__terminal=True)
+def on_a_terminal(*words: str) -> tuple[int, int]:
+    """Our command as a person types it, on a terminal of 33 rows and 99 columns: pid, master."""
     pid, master = pty.fork()
     if pid == 0:
-        size = struct.pack("=4H", 33, 99, 0, 0)
-        fcntl.ioctl(0, termios.TIOCSWINSZ, size)
-        os.execv(OCI, [OCI, "--root", str(oci.root), "run", "-b", str(bundle), "a"])
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("=4H", 33, 99, 0, 0))
+        os.execv(OCI, [OCI, *words])
+    return pid, master
+
+
+def read_until(master: int, wanted: bytes) -> None:
+    """Raise AssertionError when it ends, or falls silent, before it says that."""
     said = b""
-    while b"33 99" not in said:
-        said += os.read(master, 4096)
+    while wanted not in said:
+        assert select.select([master], [], [], MINUTE)[0], said
+        try:
+            said += os.read(master, 4096)
+        except OSError:
+            raise AssertionError(said) from None
+
+
+def test_run_and_exec_on_our_own_terminal(oci: Oci) -> None:
+    """Typed here, answered there, with the size that ours has."""
+    bundle = oci.bundle("a", "sh", "-c", "stty size; read x; echo got $x", process__terminal=True)
+    pid, master = on_a_terminal("--root", str(oci.root), "run", "-b", str(bundle), "a")
+    read_until(master, b"33 99")
+    other, console = on_a_terminal("--root", str(oci.root), "exec", "-t", "a", "stty", "size")
+    read_until(console, b"33 99")
     os.write(master, b"typed\n")
-    while b"got typed" not in said:
-        said += os.read(master, 4096)
-    _, status = os.waitpid(pid, 0)
-    os.close(master)
-    assert os.waitstatus_to_exitcode(status) == 0
+    read_until(master, b"got typed")
+    for process, terminal in ((other, console), (pid, master)):
+        _, status = os.waitpid(process, 0)
+        os.close(terminal)
+        assert os.waitstatus_to_exitcode(status) == 0
 
 
 def test_the_interpreter_cannot_be_overwritten(oci: Oci) -> None:

@@ -50,6 +50,8 @@ class Podman:
             capture_output=True,
             timeout=2 * MINUTE,
             check=False,
+            # Where conmon leaves a file when memory runs out.
+            cwd=self.home,
             env={**os.environ, "CONTAINERS_CONF": str(self.config)},
             **source,  # type: ignore[call-overload]
         )
