@@ -9,7 +9,7 @@ from engine.runtime.cgroup import tree, units
 from engine.runtime.cgroup.api import Hierarchy, Resources
 from engine.runtime.cgroup.sampling import V2Sampler, number
 
-_WANTED = (b"cpu", b"memory", b"pids", b"io")
+_WANTED = (b"cpu", b"memory", b"pids")
 
 
 class V2(Hierarchy):
