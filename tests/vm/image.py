@@ -50,7 +50,7 @@ def build(target: Path, kernel: Kernel, jobs: Sequence[tuple[str, Sequence[str]]
     for name in _SOURCES:
         image.copy_tree(ROOT / name, lambda name: not name.startswith("."))
     image.copy(ROOT / "pyproject.toml")
-    for path in ("/dev", "/proc", "/sys", "/run", "/tmp", "/var", "/root", "/etc"):
+    for path in ("/dev", "/proc", "/sys", "/run", "/tmp", "/var", "/root", "/etc", "/mnt"):
         image.folder(path)
     for path, text in _TEXTS.items():
         image.file(path, text.encode())

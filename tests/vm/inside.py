@@ -85,6 +85,7 @@ def main() -> None:
     with open(f"{_SESSION}/cgroup.procs", "w") as procs:
         procs.write("0")
     os.environ.update(PATH=f"{plan['path']}:/usr/bin:/bin:/usr/sbin:/sbin", HOME="/root")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for name, command in plan["jobs"]:
         print(f"\n::begin {name}", flush=True)
         began = time.monotonic()

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.xdist_group("vm")
 # Of the containers' tests those that the kernel has a say in.
 _KERNELS = ("test_inside", "test_life", "test_layers", "test_escape", "test_network")
 SUITES = {
+    "doors": ["tests/real/linux"],
     "cgroups": ["tests/real/cgroup"],
     "journey": ["tests/vm/journey.py"],
     "containers": [f"tests/real/runtime/{name}.py" for name in _KERNELS],
