@@ -346,6 +346,17 @@ def plan(filename: str) -> None:
     plan(filename)
 
 
+@cli.command(add_help_option=False)
+def oci() -> None:
+    """The runtime as runc's and crun's command line: podarium oci --help.
+
+    __main__ leads there before this file is read: podman runs it several times a container.
+    """
+    from podarium.oci import main as runtime
+
+    runtime.main([])
+
+
 @cli.command()
 @cluster_option
 def kubeconfig(paths: ClusterPaths) -> None:

@@ -6,12 +6,14 @@ others, such as a Deployment's scale, stay unless the manifest names them.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from engine.client.client import Client
+from engine.types import codec
 from engine.types.registry import Resource, resource_for_kind
 from engine.types.status import NotFound
 
@@ -40,10 +42,7 @@ class Manifest:
 
 def read_manifests(text: str, source: str) -> list[Manifest]:
     """The objects in a YAML or JSON text, `List`s taken apart. Raises ManifestError."""
-    try:
-        documents = list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
-        raise ManifestError(f"{source}: {error}") from None
+    documents = _documents(text, source)
     found: list[Manifest] = []
     for number, document in enumerate(documents, 1):
         if document is None:
@@ -52,6 +51,19 @@ def read_manifests(text: str, source: str) -> list[Manifest]:
         items = document.get("items") if _is_list(document) else [document]
         found += [_manifest(item, where) for item in items or []]
     return found
+
+
+def _documents(text: str, source: str) -> list[Any]:
+    """JSON is read as JSON: YAML takes the two halves of an escaped character beyond U+FFFF for two
+    characters, of which neither can be written."""
+    try:
+        return [json.loads(text)]
+    except json.JSONDecodeError:
+        pass  # it is YAML, or wrong in a way that YAML tells better
+    try:
+        return list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise ManifestError(f"{source}: {error}") from None
 
 
 def _is_list(document: object) -> bool:
@@ -68,6 +80,10 @@ def _manifest(document: object, where: str) -> Manifest:
     resource = resource_for_kind(str(version), str(kind))
     if resource is None:
         raise ManifestError(f'{where}: no matches for kind "{kind}" in version "{version}"')
+    try:
+        codec.encode(document)
+    except UnicodeEncodeError as error:
+        raise ManifestError(f"{where}: {error.object!r} is no text: {error.reason}") from None
     metadata = document.get("metadata")
     if not isinstance(metadata, dict) or not metadata.get("name"):
         raise ManifestError(f"{where}: {kind}: metadata.name is missing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import msgspec
@@ -123,3 +124,25 @@ def meet(visits: int) -> dict[str, list[str]]:
                     if is_keeper(pid):
                         found.setdefault(what, set()).add(outcome)
     return {what: sorted(outcomes) for what, outcomes in found.items()}
+
+
+async def visit_for_ever(captive: Captive) -> None:
+    while True:
+        await captive.node.runtime.exec("c", ["sleep", "0"], timeout_s=60)
+
+
+async def test_whoever_comes_in_cannot_be_looked_into(captive: Captive) -> None:
+    """Until it executes its program an exec is a copy of the keeper, with the container's user and
+    capabilities at last. The image says where to look for programs: long enough to be met."""
+    path = ":".join(["/nowhere"] * 3_000 + ["/bin"])
+    await captive.begin(meet, 3, environment={"PATH": path})
+    await captive.says("waiting")
+    # A visit may pass between two looks: there are visits until enough were met.
+    visiting = asyncio.create_task(visit_for_ever(captive))
+    places = ("exe", "root", "cwd", "output", "maps", "memory", "environ", "namespace")
+    refused = {place: ["EACCES"] for place in places}
+    try:
+        assert await captive.outcome() == {**refused, "descriptor": ["EPERM"]}
+    finally:
+        visiting.cancel()
+        await asyncio.gather(visiting, return_exceptions=True)
