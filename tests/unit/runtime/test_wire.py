@@ -76,3 +76,13 @@ def test_the_other_end_being_gone_is_none(pair: Pair) -> None:
 def test_nothing_yet_is_told(pair: Pair) -> None:
     with pytest.raises(BlockingIOError):
         wire.receive(pair[1])
+
+
+def test_only_a_keepers_own_operations_travel() -> None:
+    """`podarium oci` has some by the same names, which would be decoded in their place."""
+    for module in pkgutil.iter_modules(oci.__path__, f"{oci.__name__}."):
+        importlib.import_module(module.name)
+    assert Op.KINDS["mount"].__module__ == "engine.runtime.ops.mounts"
+    assert {kind.__module__.rpartition(".")[0] for kind in Op.KINDS.values()} == {
+        "engine.runtime.ops"
+    }
