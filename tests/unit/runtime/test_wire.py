@@ -1,12 +1,15 @@
 """Messages between engine and keeper, of any size, with descriptors."""
 
+import importlib
 import os
+import pkgutil
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from engine.runtime import wire
+from engine.runtime import oci, wire
+from engine.runtime.ops.base import Op
 
 Pair = tuple[socket.socket, socket.socket]
 
