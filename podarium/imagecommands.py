@@ -1,4 +1,8 @@
-"""The command line's words for images, which every cluster of this machine shares."""
+"""The command line's words for images, which every cluster of this machine shares.
+
+`podarium image WORD` has them all; those one types every day have a short form of their own. No
+cluster needs to run: the store is shared by processes.
+"""
 
 from __future__ import annotations
 
@@ -71,4 +75,19 @@ def rmi(references: tuple[str, ...]) -> None:
     remove(default_home(), references)
 
 
-COMMANDS = (load, images, pull, push, tag, rmi)
+@click.group()
+def image() -> None:
+    """Images: get and give them, look into them, clear them away."""
+
+
+for name, command in (
+    ("ls", images),
+    ("load", load),
+    ("pull", pull),
+    ("push", push),
+    ("tag", tag),
+    ("rm", rmi),
+):
+    image.add_command(command, name)
+
+COMMANDS = (image, load, images, pull, push, tag, rmi)
