@@ -29,7 +29,7 @@ def files(comparison: Comparison) -> dict[bytes, Mark]:
 def expected(now: list[Layer], base: list[Layer]) -> dict[bytes, Mark]:
     ours = {path: size for path, (size, _) in shown(now).items()}
     theirs = {path: size for path, (size, _) in shown(base).items()}
-    marks = {path: Mark.REMOVED for path in theirs.keys() - ours.keys()}
+    marks = dict.fromkeys(theirs.keys() - ours.keys(), Mark.REMOVED)
     for path, size in ours.items():
         if path not in theirs:
             marks[path] = Mark.ADDED
