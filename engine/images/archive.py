@@ -118,7 +118,7 @@ class _Archive:
                     digest = file.close()
                 self._files[entry.parts] = File(path, digest, file.size, file.magic)
             elif entry.kind == HARDLINK:
-                self._links[entry.parts] = reader.link_parts(entry)
+                self._links[entry.parts] = entry.target
             elif entry.kind == SYMLINK:
                 self._links[entry.parts] = _joined(entry.parts[:-1], entry.link)
 

@@ -24,6 +24,7 @@ from engine.images.blobs import BlobStore
 from engine.images.catalog import Catalog, ImageRow
 from engine.images.errors import BadImage, BadLayer, BadReference, ImageNotFound
 from engine.images.layers.dir import DirDriver
+from engine.images.layers.index import LayerIndex
 from engine.images.layers.pool import LayerPool
 from engine.images.reference import Reference
 from engine.images.staging import locked, replace, sweep
@@ -176,6 +177,16 @@ class ImageStore:
                 below = [] if facts and facts.opaque else lowerdirs
                 lowerdirs = [path / "fs", *below]
         return lowerdirs
+
+    def indexes(self, image: Image) -> list[LayerIndex]:
+        """What is in each layer, the lowest first; makes ready what is not. Close them.
+
+        Raise as prepare() does.
+        """
+        self.prepare(image)
+        chain = chain_ids(tuple(layer.diff_id for layer in image.layers))
+        pairs = zip(image.layers, chain, strict=True)
+        return [self.layers.index(layer.diff_id, chain_id) for layer, chain_id in pairs]
 
     def gc(self) -> Reclaimed:
         """Remove the blobs and layers that no named image needs. Waits for loads to finish."""

@@ -12,16 +12,16 @@ Sources: POSIX.1-2017 pax(1), GNU tar manual "Basic Tar Format", OCI image-spec 
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from engine.images import tarfields
 from engine.images.errors import BadLayer
+from engine.images.tarfields import NS, XATTR
 
 BLOCK = 512
 _ZERO = bytes(BLOCK)
-XATTR = b"SCHILY.xattr."
 _MAX_ID = 0xFFFFFFFE  # (uid_t) -1 means "no change" to chown(2)
-_NS = 1_000_000_000
-_MAX_TIME = (1 << 40) * _NS  # 34,000 years: filesystems cut off earlier
+_MAX_TIME = (1 << 40) * NS  # 34,000 years: filesystems cut off earlier
 
 FILE, HARDLINK, SYMLINK, CHAR, BLOCK_DEVICE, DIRECTORY, FIFO = (
     b"0",
@@ -47,11 +47,18 @@ class Limits:
     depth: int = 512  # components of a name
     component: int = 255  # NAME_MAX
     xattr: int = 64 << 10  # XATTR_SIZE_MAX
+    kept: int = 64 << 20  # bytes of all attributes and links together: they are held in memory
+    link: int = 4095  # PATH_MAX
+    segments: int = 100_000  # of one sparse file
 
 
 @dataclass(slots=True)
 class Entry:
-    """One member. `parts` is () for the root; `mtime` is in ns and may be negative."""
+    """One member. `parts` is () for the root; `mtime` is in ns and may be negative.
+
+    `offset` is where its body is in the archive, `target` the file that a hard link names. A sparse
+    file's body is shorter than its `size`: `segments` says where its pieces go, as (at, length).
+    """
 
     parts: Parts
     kind: bytes
@@ -63,6 +70,9 @@ class Entry:
     link: bytes = b""
     device: int = 0
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    offset: int = field(default=0, compare=False)
+    target: Parts = field(default=(), compare=False)
+    segments: tuple[tuple[int, int], ...] | None = None
 
 
 class Reader:
@@ -73,12 +83,13 @@ class Reader:
         self._limits = limits or Limits()
         self._chunk = b""
         self._position = 0
+        self._base = 0  # where in the archive the chunk begins
         self._body = 0
         self._padding = 0
 
     def __iter__(self) -> Iterator[Entry]:
         """Raise BadLayer, naming the entry's number, at the first thing that is wrong."""
-        count = total = 0
+        count = total = kept = 0
         while True:
             self._skip(self._body + self._padding)
             self._body = self._padding = 0
@@ -88,31 +99,36 @@ class Reader:
                     break
                 count += 1
                 total += entry.size
+                kept += len(entry.link) + sum(len(value) for _, value in entry.xattrs)
                 if count > self._limits.entries:
                     raise BadLayer(f"more than {self._limits.entries} entries")
                 if total > self._limits.total:
                     raise BadLayer(f"more than {self._limits.total} bytes of files")
+                if kept > self._limits.kept:
+                    raise BadLayer(f"more than {self._limits.kept} bytes of links and attributes")
             except BadLayer as error:
                 raise BadLayer(f"tar entry {count}: {error}") from None
-            if entry.kind == FILE:
-                self._body, self._padding = entry.size, -entry.size % BLOCK
+            entry.offset = self._base + self._position
             yield entry
         # A diff id covers every byte of the stream, also those after the archive's end.
         for _ in self._chunks:
             pass
 
-    def copy(self, write: Callable[[memoryview], int]) -> None:
-        """Give the current file's bytes to `write`, which may take less than it is given."""
-        while self._body:
+    def copy(self, write: Callable[[memoryview], int], length: int | None = None) -> None:
+        """Give the current file's bytes, or the next `length` of them, to `write`, which may take
+        less than it is given."""
+        left = self._body if length is None else length
+        self._body -= left
+        while left:
             available = len(self._chunk) - self._position
             if not available:
                 self._more()
                 continue
-            size = min(self._body, available)
+            size = min(left, available)
             view = memoryview(self._chunk)[self._position : self._position + size]
             written = write(view)
             self._position += written
-            self._body -= written
+            left -= written
 
     def read(self, limit: int) -> bytes:
         """The current file's bytes; BadLayer when there are more than `limit`."""
@@ -124,6 +140,7 @@ class Reader:
     def _more(self) -> None:
         for chunk in self._chunks:
             if chunk:
+                self._base += len(self._chunk)
                 self._chunk, self._position = chunk, 0
                 return
         raise BadLayer("the archive ends within an entry")
@@ -158,12 +175,13 @@ class Reader:
             chunk = next(self._chunks, None)
             if chunk is None:
                 return None  # without its end marker: old writers, and every reader takes it
+            self._base += len(self._chunk)
             self._chunk, self._position = chunk, 0
         header = self._take(BLOCK)
         if header == _ZERO:
             return None
-        stated = _number(header[148:156])
-        if stated != checksum(header) and stated != _signed_checksum(header):
+        stated = tarfields.number(header[148:156])
+        if stated != tarfields.checksum(header) and stated != tarfields.signed_checksum(header):
             raise BadLayer("header checksum is wrong")
         return header
 
@@ -179,7 +197,7 @@ class Reader:
             kind = header[156:157]
             if kind not in (b"x", b"g", b"L", b"K"):
                 return self._entry(header, kind, pax, name, link)
-            size = _number(header[124:136])
+            size = tarfields.number(header[124:136])
             if size > self._limits.header:
                 raise BadLayer(
                     f"extended header of {size} bytes, the limit is {self._limits.header}"
@@ -187,7 +205,7 @@ class Reader:
             data = self._take(size)
             self._skip(-size % BLOCK)
             if kind == b"x":
-                pax = _records(data)
+                pax = tarfields.records(data)
             elif kind == b"L":
                 name = data.split(b"\0", 1)[0]
             elif kind == b"K":
@@ -213,40 +231,106 @@ class Reader:
             kind = FILE
         if kind == FILE and not ustar and name.endswith(b"/"):
             kind = DIRECTORY  # how v7 tar wrote one
-        if kind not in _KINDS or any(key.startswith(b"GNU.sparse.") for key in pax):
-            what = "sparse file" if kind in (b"S", FILE) else f"entry of type {kind!r}"
-            raise BadLayer(f"{name[:80]!r}: a {what} cannot be unpacked")
+        sparse = header if kind == b"S" else None
+        if sparse is not None:
+            kind = FILE
+        if kind not in _KINDS:
+            raise BadLayer(f"{name[:80]!r}: an entry of type {kind!r} cannot be unpacked")
         entry = Entry(
             parts=self._parts(pax.get(b"path", name)),
             kind=kind,
-            mode=_number(header[100:108]) & 0o7777,
-            uid=_number(header[108:116]),
-            gid=_number(header[116:124]),
-            size=_number(header[124:136]) if kind == FILE else 0,
-            mtime=_number(header[136:148], signed=True) * _NS,
+            mode=tarfields.number(header[100:108]) & 0o7777,
+            uid=tarfields.number(header[108:116]),
+            gid=tarfields.number(header[116:124]),
+            size=tarfields.number(header[124:136]) if kind == FILE else 0,
+            mtime=tarfields.number(header[136:148], signed=True) * NS,
             link=pax.get(b"linkpath", link),
         )
         if kind in (CHAR, BLOCK_DEVICE):
-            entry.device = os.makedev(_device(header[329:337]), _device(header[337:345]))
+            entry.device = os.makedev(
+                tarfields.device(header[329:337]), tarfields.device(header[337:345])
+            )
         if pax:
             self._override(entry, pax)
         if entry.uid > _MAX_ID or entry.gid > _MAX_ID:
             raise BadLayer(f"{name[:80]!r}: owner {entry.uid}:{entry.gid} is out of range")
         if abs(entry.mtime) > _MAX_TIME:
             raise BadLayer(f"{name[:80]!r}: time is out of range")
+        if len(entry.link) > self._limits.link:
+            raise BadLayer(f"{name[:80]!r}: link of {len(entry.link)} bytes")
+        if kind == HARDLINK:
+            entry.target = self._parts(entry.link)
+        elif kind == FILE:
+            self._body, self._padding = entry.size, -entry.size % BLOCK
+            if sparse is not None or any(key.startswith(b"GNU.sparse.") for key in pax):
+                self._sparse(entry, sparse, pax)
         return entry
+
+    def _sparse(self, entry: Entry, header: bytes | None, pax: dict[bytes, bytes]) -> None:
+        """What of a file with holes is in the archive (GNU tar manual, "Storing Sparse Files")."""
+        if header is not None:
+            size, numbers = tarfields.number(header[483:495]), tarfields.fields(header[386:482])
+            more = header[482]
+            while more:
+                block = self._take(BLOCK)
+                numbers += tarfields.fields(block[:504])
+                more = block[504]
+                if len(numbers) > 2 * self._limits.segments:
+                    break
+        else:
+            size = tarfields.decimal(
+                *tarfields.either(pax, b"GNU.sparse.realsize", b"GNU.sparse.size")
+            )
+            if b"GNU.sparse.name" in pax:
+                entry.parts = self._parts(pax[b"GNU.sparse.name"])
+            if b"GNU.sparse.map" in pax:
+                fields = pax[b"GNU.sparse.map"].split(b",")
+                numbers = [tarfields.decimal(b"GNU.sparse.map", field) for field in fields]
+            else:
+                numbers = self._map()
+        if len(numbers) > 2 * self._limits.segments or len(numbers) % 2:
+            raise BadLayer(f"sparse file with {len(numbers)} numbers in its map")
+        segments = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        end = 0
+        for at, length in segments:
+            # Overlapping ones would let a small archive fill a disk.
+            if at < end:
+                raise BadLayer("sparse file whose segments overlap")
+            end = at + length
+        if end > size or size >= 1 << 63 or sum(length for _, length in segments) != self._body:
+            raise BadLayer(f"sparse file of {size} bytes whose segments do not fit it")
+        entry.size, entry.segments = size, segments
+
+    def _map(self) -> list[int]:
+        """A map of version 1.0: decimal lines before the file's bytes, padded to a block."""
+        numbers: list[int] = []
+        text, wanted = b"", 1
+        while len(numbers) < wanted:
+            line, newline, rest = text.partition(b"\n")
+            if not newline:
+                if self._body < BLOCK or len(text) >= BLOCK:
+                    raise BadLayer("sparse file whose map is cut short")
+                self._body -= BLOCK
+                text += self._take(BLOCK)
+                continue
+            text = rest
+            numbers.append(tarfields.decimal(b"sparse map", line))
+            wanted = 1 + 2 * numbers[0]
+            if numbers[0] > self._limits.segments:
+                raise BadLayer(f"sparse file of {numbers[0]} segments")
+        return numbers[1:]
 
     def _override(self, entry: Entry, pax: dict[bytes, bytes]) -> None:
         xattrs = []
         for key, value in pax.items():
             if key == b"size" and entry.kind == FILE:
-                entry.size = _decimal(key, value)
+                entry.size = tarfields.decimal(key, value)
             elif key == b"uid":
-                entry.uid = _decimal(key, value)
+                entry.uid = tarfields.decimal(key, value)
             elif key == b"gid":
-                entry.gid = _decimal(key, value)
+                entry.gid = tarfields.decimal(key, value)
             elif key == b"mtime":
-                entry.mtime = _time(value)
+                entry.mtime = tarfields.time(value)
             elif key.startswith(XATTR):
                 if len(value) > self._limits.xattr:
                     raise BadLayer(f"extended attribute {key[13:80]!r} of {len(value)} bytes")
@@ -266,80 +350,3 @@ class Reader:
                 f"name {name[:80]!r} has a part longer than {self._limits.component} bytes"
             )
         return parts
-
-    def link_parts(self, entry: Entry) -> Parts:
-        """A hard link's target: a name within the archive, by the same rules as any name."""
-        return self._parts(entry.link)
-
-
-def checksum(header: bytes) -> int:
-    return sum(header) - sum(header[148:156]) + 8 * 32
-
-
-def _signed_checksum(header: bytes) -> int:
-    # Some old writers summed `char`, which was signed.
-    high = sum(byte > 127 for byte in header[:148] + header[156:])
-    return checksum(header) - 256 * high
-
-
-def _number(field: bytes, *, signed: bool = False) -> int:
-    """An octal field, or GNU's base-256 (first bit set; two's complement)."""
-    if field[0] & 0x80:
-        value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
-        if field[0] & 0x40:
-            value -= 1 << (8 * len(field) - 1)
-            if not signed:
-                raise BadLayer(f"negative number {value}")
-        return value
-    digits = field.split(b"\0", 1)[0].strip(b" ")
-    if not digits:
-        return 0
-    try:
-        return int(digits, 8) if digits.isdigit() else -1 // 0
-    except (ValueError, ZeroDivisionError):
-        raise BadLayer(f"number {digits!r} is not octal") from None
-
-
-def _device(field: bytes) -> int:
-    number = _number(field)
-    if number >= 1 << 20:
-        raise BadLayer(f"device number {number} is out of range")
-    return number
-
-
-def _records(data: bytes) -> dict[bytes, bytes]:
-    """A PAX header: "LENGTH KEY=VALUE\\n", LENGTH counting itself."""
-    records: dict[bytes, bytes] = {}
-    position, end = 0, len(data)
-    while position < end:
-        space = data.find(b" ", position, position + 20)
-        digits = data[position:space] if space > 0 else b""
-        length = int(digits) if digits.isdigit() else 0
-        stop = position + length
-        if length < 5 or stop > end or data[stop - 1] != 0x0A:
-            raise BadLayer("PAX header: wrong record length")
-        key, equals, value = data[space + 1 : stop - 1].partition(b"=")
-        if not equals or not key:
-            raise BadLayer("PAX header: a record without '='")
-        if value or key.startswith(XATTR):
-            records[key] = value
-        else:
-            records.pop(key, None)  # an empty value takes the record back
-        position = stop
-    return records
-
-
-def _decimal(key: bytes, value: bytes) -> int:
-    if not value.isdigit() or len(value) > 19:
-        raise BadLayer(f"PAX {key.decode()} {value[:40]!r} is not a number")
-    return int(value)
-
-
-def _time(value: bytes) -> int:
-    """Decimal seconds with an optional fraction, to nanoseconds."""
-    negative = value.startswith(b"-")
-    seconds, _, fraction = value.removeprefix(b"-").partition(b".")
-    if not seconds.isdigit() or len(seconds) > 19 or (fraction and not fraction.isdigit()):
-        raise BadLayer(f"PAX mtime {value[:40]!r} is not a time")
-    nanoseconds = int(seconds) * _NS + int((fraction + b"000000000")[:9])
-    return -nanoseconds if negative else nanoseconds

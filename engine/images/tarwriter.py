@@ -6,9 +6,8 @@ The form is ustar, with a PAX header only where ustar cannot say it (POSIX.1-201
 import os
 from collections.abc import Callable, Iterable
 
-from engine.images.tar import BLOCK, DIRECTORY, XATTR, Entry, checksum
-
-_NS = 1_000_000_000
+from engine.images.tar import BLOCK, DIRECTORY, Entry
+from engine.images.tarfields import NS, XATTR, checksum
 
 
 class Writer:
@@ -23,7 +22,7 @@ class Writer:
         if entry.kind == DIRECTORY:
             name += b"/"
         pax = {XATTR + key: value for key, value in entry.xattrs}
-        seconds, fraction = divmod(entry.mtime, _NS)
+        seconds, fraction = divmod(entry.mtime, NS)
         if fraction or not 0 <= seconds < 1 << 33:
             pax[b"mtime"] = _seconds(entry.mtime)
             seconds = max(0, min(seconds, (1 << 33) - 1))
@@ -94,5 +93,5 @@ def _record(key: bytes, value: bytes) -> bytes:
 
 def _seconds(nanoseconds: int) -> bytes:
     sign = b"-" if nanoseconds < 0 else b""
-    seconds, fraction = divmod(abs(nanoseconds), _NS)
+    seconds, fraction = divmod(abs(nanoseconds), NS)
     return sign + b"%d.%09d" % (seconds, fraction)

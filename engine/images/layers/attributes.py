@@ -3,9 +3,11 @@
 import os
 import stat
 
-from engine.images.layers.view import Found
+from engine.images.layers.tree import Tree
+from engine.images.layers.view import Found, StackView
 from engine.images.tar import BLOCK_DEVICE, CHAR, DIRECTORY, FIFO, FILE, SYMLINK, Entry, Parts
 
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # What a layer may say about its files. Not trusted.overlay.* (it would steer the mount), not
 # security.selinux (the host's own labels).
@@ -13,19 +15,28 @@ _KEPT = (b"user.", b"security.capability", b"system.posix_acl_")
 NODES = {CHAR: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 
 
+def below(tree: Tree, view: StackView, target: Parts) -> Found | None:
+    """A file of the lower layers that a hard link names: None when this layer has or hides it."""
+    if not target or tree.find(target) is not None or tree.hides(target):
+        return None
+    return view.lookup(target)
+
+
 def entry_of(parts: Parts, found: Found) -> Entry:
     """A file of a lower layer, as an archive would have it."""
     status = found.status
+    size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
     kinds = {stat.S_IFREG: FILE, stat.S_IFDIR: DIRECTORY, stat.S_IFLNK: SYMLINK}
     kinds |= {mode: kind for kind, mode in NODES.items()}
     entry = Entry(
         parts, kinds[stat.S_IFMT(status.st_mode)], stat.S_IMODE(status.st_mode), status.st_uid,
-        status.st_gid, status.st_size, status.st_mtime_ns, device=status.st_rdev,
+        status.st_gid, size, status.st_mtime_ns, device=status.st_rdev,
     )  # fmt: skip
     if entry.kind == SYMLINK:
         entry.link = os.readlink(found.name, dir_fd=found.directory)
-    if entry.kind == DIRECTORY:
-        descriptor = os.open(found.name, _DIRECTORY, dir_fd=found.directory)
+    if entry.kind in (DIRECTORY, FILE):
+        flags = _DIRECTORY if entry.kind == DIRECTORY else _FILE
+        descriptor = os.open(found.name, flags, dir_fd=found.directory)
         try:
             entry.xattrs = kept_xattrs(descriptor)
         finally:

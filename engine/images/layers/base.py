@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from engine.images.layers.tree import Tree
 from engine.images.tar import Limits
 
 # How overlayfs says "deleted here" and "nothing of below shows through" (overlayfs.rst, "whiteouts
@@ -23,14 +24,13 @@ OPAQUE = b"trusted.overlay.opaque"
 class Unpacked:
     """What a driver found out while it made a layer ready.
 
-    `size` is the bytes of its files. `opaque` says that nothing of the layers below shows: on its
-    root overlayfs does not heed the mark, so the stack must end with this layer.
+    `size` is the bytes of its files; `tree` is what it holds, of which the index is made.
     """
 
     entries: int
     size: int
     dependent: bool
-    opaque: bool
+    tree: Tree
 
 
 class LayerDriver(Protocol):

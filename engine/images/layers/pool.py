@@ -1,6 +1,7 @@
 """The layers that are ready: each unpacked once, then shared by every image and container.
 
     layers/<key>/fs          the lower directory of overlays
+    layers/<key>/index       what is in it (see index.py)
     layers/<key>/layer.json  what was found out while unpacking
     layers/<key>/init/       the init layers of stacks whose top this is (see rootfs.py)
     layers/<key>/uses/       links to the containers that stand on it
@@ -19,7 +20,11 @@ from pathlib import Path
 import msgspec
 
 from engine.images.erase import erase_path
+from engine.images.errors import ImageError
+from engine.images.layers import index
 from engine.images.layers.base import LayerDriver
+from engine.images.layers.index import LayerIndex, write_index
+from engine.images.layers.tree import ROOT
 from engine.images.staging import locked, staging
 from engine.images.tar import Limits
 from engine.images.types import Digest
@@ -63,6 +68,13 @@ class LayerPool:
         path = self.find(diff_id, chain_id)
         return self._read(path.name) if path else None
 
+    def index(self, diff_id: Digest, chain_id: Digest) -> LayerIndex:
+        """What is in a ready layer. Raise ImageError when it is not ready."""
+        path = self.find(diff_id, chain_id)
+        if path is None:
+            raise ImageError(f"layer {diff_id}: is not ready")
+        return LayerIndex.open(path / index.NAME)
+
     def prepare(
         self,
         diff_id: Digest,
@@ -94,9 +106,10 @@ class LayerPool:
                 entries=done.entries,
                 size=done.size,
                 dependent=done.dependent,
-                opaque=done.opaque,
+                opaque=done.tree.is_opaque(ROOT),
                 boot=self.boot,
             )
+            write_index(done.tree, layer / index.NAME)
             (layer / "layer.json").write_bytes(msgspec.json.encode(facts))
             target = self._folder / (chain_id if done.dependent else diff_id).hex
             if target.exists():  # of an earlier boot

@@ -12,6 +12,7 @@ from engine.images.errors import BadLayer
 from engine.images.layers.dir import DirDriver
 from engine.images.store import ImageStore
 from engine.images.tar import Limits
+from tests.real.images.indexes import agree
 from tests.real.images.layouts import Layout, merged, open_below
 from tests.real.images.tars import (
     Member,
@@ -33,7 +34,10 @@ def stack(tmp_path: Path, *layers: list[Member]) -> list[Path]:
     layout.image([tar(*members) for members in layers])
     store = ImageStore(tmp_path / "store")
     (image,) = store.load(layout.write())
-    return store.prepare(image)
+    lowerdirs = store.prepare(image)
+    for lowerdir in lowerdirs:
+        agree(lowerdir)
+    return lowerdirs
 
 
 def tree(tmp_path: Path, *layers: list[Member]) -> dict[str, list[Any]]:

@@ -2,7 +2,10 @@
 
 import io
 import os
+import shutil
+import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -37,7 +40,7 @@ entries = st.one_of(
     body.flatmap(lambda b: st.tuples(with_meta(tar.FILE, size=st.just(len(b))), st.just(b))),
     st.tuples(with_meta(tar.DIRECTORY), st.just(b"")),
     st.tuples(with_meta(tar.SYMLINK, link=link), st.just(b"")),
-    st.tuples(with_meta(tar.HARDLINK, link=link), st.just(b"")),
+    st.tuples(with_meta(tar.HARDLINK, link=parts.map(b"/".join)), st.just(b"")),
     st.tuples(with_meta(tar.CHAR, device=device), st.just(b"")),
     st.tuples(with_meta(tar.FIFO), st.just(b"")),
 )
@@ -180,3 +183,138 @@ def test_limits_are_named() -> None:
         read(write(members), limits=Limits(entries=3))
     with pytest.raises(BadLayer, match="more than 8 bytes"):
         read(write(members), limits=Limits(total=8))
+
+
+def pieces(data: bytes, size: int) -> tuple[Entry, bytes]:
+    """The one file of an archive, its holes filled."""
+    reader = Reader([data[at : at + size] for at in range(0, len(data), size)])
+    found = []
+    for entry in reader:
+        whole = bytearray(entry.size)
+        for at, length in entry.segments or ((0, entry.size),):
+            came = bytearray()
+            reader.copy(lambda view, came=came: came.extend(view) or len(view), length)  # type: ignore[misc]
+            whole[at : at + length] = came
+            if at == 0 and length:
+                assert data[entry.offset : entry.offset + length] == came
+        found.append((entry, bytes(whole)))
+    ((entry, body),) = found
+    return entry, body
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix 0.0", "posix 0.1", "posix 1.0"])
+@pytest.mark.parametrize("holes", [1, 40])
+def test_a_sparse_file_of_gnu_tar(tmp_path: Path, form: str, holes: int) -> None:
+    body = bytearray(100_000 * holes + 7)
+    for n in range(holes):
+        body[100_000 * n : 100_000 * n + 5000] = os.urandom(5000)
+    with open(tmp_path / "f", "wb") as file:
+        file.truncate(len(body))
+        for n in range(holes):
+            os.pwrite(file.fileno(), body[100_000 * n : 100_000 * n + 5000], 100_000 * n)
+    name, _, version = form.partition(" ")
+    command = ["tar", "--sparse", "--hole-detection=raw", f"--format={name}", "-cf", "-", "f"]
+    if version:
+        command.insert(1, f"--sparse-version={version}")
+    data = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True).stdout
+    assert len(data) < 8192 * holes + 10240
+    entry, found = pieces(data, 700)
+    assert (entry.parts, entry.kind, len(entry.segments or ())) == ((b"f",), tar.FILE, holes + 1)
+    assert found == body
+
+
+@pytest.mark.parametrize(
+    ("pax", "says"),
+    [
+        ({"map": "0,4,2,4", "size": "9"}, "overlap"),
+        ({"map": "0,4,8,4", "size": "9"}, "do not fit"),
+        ({"map": "0,4,8,5", "size": "99"}, "do not fit"),
+        ({"map": "0,4,8", "size": "9"}, "3 numbers"),
+        ({"map": "0,8", "size": "-1"}, "not a number"),
+        ({"map": "0,8"}, "not a number"),
+        ({"map": "0,8", "size": "99999999999999999999"}, "not a number"),
+        ({"map": ",".join(["0,0"] * 200_000), "size": "9"}, "400000 numbers"),
+        ({"major": "1", "realsize": "9"}, "cut short"),
+    ],
+)
+def test_a_sparse_map_that_lies_is_refused(pax: dict[str, str], says: str) -> None:
+    info = tarfile.TarInfo("f")
+    info.size, info.pax_headers = 8, {f"GNU.sparse.{k}": v for k, v in pax.items()}
+    data = info.tobuf(tarfile.PAX_FORMAT) + bytes(2048)
+    with pytest.raises(BadLayer, match=says):
+        read(data)
+
+
+@given(size=st.integers(1, 700), rows=st.integers(0, 60))
+def test_a_sparse_map_in_the_body_may_cross_blocks(size: int, rows: int) -> None:
+    body = b"".join(b"%d\n" % n for n in [rows, *(m for n in range(rows) for m in (n * 9, 1))])
+    body += bytes(-len(body) % 512) + b"x" * rows
+    info = tarfile.TarInfo("GNUSparseFile.0/f")
+    info.size = len(body)
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "f"}
+    info.pax_headers["GNU.sparse.realsize"] = str(9 * rows)
+    data = info.tobuf(tarfile.PAX_FORMAT) + body + bytes(-len(body) % 512)
+    entry, found = pieces(data, size)
+    assert (entry.parts, found) == ((b"f",), b"x\0\0\0\0\0\0\0\0" * rows)
+
+
+TOOLS = [
+    ("tar --format=gnu", "tar"), ("tar --format=posix", "tar"), ("tar --format=ustar", "tar"),
+    ("bsdtar --format=pax", "bsdtar"), ("bsdtar --format=gnutar", "bsdtar"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tool", "program"), TOOLS)
+def test_other_archivers_write_what_we_read(tmp_path: Path, tool: str, program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"no {program} (Debian: libarchive-tools)")
+    folder = tmp_path / "d"
+    deep = folder / ("n" * 90) / "m"
+    deep.mkdir(parents=True)
+    (deep / "f").write_bytes(b"body" * 999)
+    os.link(deep / "f", folder / "hard")
+    os.symlink("n" * 90, folder / "soft")
+    os.utime(deep / "f", ns=(5, 1_500_000_000))
+    (folder / "bad\udcff\n").touch(0o640)
+    data = subprocess.run(
+        [*tool.split(), "-cf", "-", "d"], cwd=tmp_path, check=True, capture_output=True
+    ).stdout
+    found = {b"/".join(entry.parts): (entry, body) for entry, body in read(data, 999)}
+    for path in (folder, *folder.rglob("*")):
+        entry, body = found.pop(os.fsencode(path.relative_to(tmp_path)))
+        status = path.lstat()
+        assert (entry.uid, entry.gid) == (status.st_uid, status.st_gid)
+        assert entry.mtime // 10**9 == status.st_mtime_ns // 10**9
+        if entry.kind == tar.FILE:
+            assert body == path.read_bytes()
+            assert entry.mode == status.st_mode & 0o7777
+        elif entry.kind == tar.HARDLINK:
+            assert (tmp_path / os.fsdecode(b"/".join(entry.target))).samefile(path)
+        elif entry.kind == tar.SYMLINK:
+            assert entry.link == os.fsencode(os.readlink(path))
+        else:
+            assert (entry.kind, path.is_dir()) == (tar.DIRECTORY, True)
+    assert not found
+
+
+def test_gnu_tar_and_bsdtar_read_what_we_write(tmp_path: Path) -> None:
+    members = [
+        (Entry((b"d" * 120,), tar.DIRECTORY, 0o755), b""),
+        (Entry((b"d" * 120, b"f"), tar.FILE, 0o640, 5, 6, 4, 1_500_000_007), b"body"),
+        (Entry((b"l",), tar.SYMLINK, 0o777, link=b"t" * 150), b""),
+        (Entry((b"h",), tar.HARDLINK, link=b"d" * 120 + b"/f"), b""),
+        (Entry((b"big",), tar.FILE, uid=1 << 22, size=0), b""),
+    ]
+    (tmp_path / "a.tar").write_bytes(write(members))
+    for program in ("tar", "bsdtar"):
+        if shutil.which(program) is None:
+            continue
+        target = tmp_path / program
+        target.mkdir()
+        command = [program, "--no-same-owner", "-xf", tmp_path / "a.tar", "-C", target]
+        subprocess.run(command, check=True, capture_output=True)
+        file = target / ("d" * 120) / "f"
+        assert (file.read_bytes(), file.stat().st_mtime_ns) == (b"body", 1_500_000_007)
+        assert os.readlink(target / "l") == "t" * 150
+        assert (target / "h").samefile(file)
+        assert (target / "big").exists()
