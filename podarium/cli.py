@@ -75,6 +75,7 @@ def shape_options(command: Command) -> Command:
     help="Open the dashboard on any Kubernetes cluster instead of one of ours.",
 )
 @click.option("--context", metavar="NAME", help="Which of the kubeconfig's.  [default: current]")
+@click.option("--read-only", is_flag=True, help="A dashboard that can only look.")
 @click.pass_context
 def cli(
     ctx: click.Context,
@@ -84,6 +85,7 @@ def cli(
     node_memory: str | None,
     kubeconfig: Path | None,
     context: str | None,
+    read_only: bool,
 ) -> None:
     """A glass tank for pods: a whole container cluster, alive in one terminal.
 
@@ -97,12 +99,13 @@ def cli(
     elif kubeconfig is not None:
         from podarium.dashboard import foreign
 
-        foreign(kubeconfig, context)
+        foreign(kubeconfig, context, read_only=read_only)
     else:
         from engine.launch import EngineOptions
         from podarium.dashboard import dashboard
 
-        dashboard(paths, EngineOptions(nodes, node_cpu, node_memory))
+        options = EngineOptions(nodes, node_cpu, node_memory)
+        dashboard(paths, options, read_only=read_only)
 
 
 @cli.command()

@@ -21,7 +21,7 @@ from podarium.lifecycle import down, follow_boot, require_root, take_down
 PICTURE_TIMEOUT_S = 180.0
 
 
-def dashboard(paths: ClusterPaths, options: EngineOptions) -> None:
+def dashboard(paths: ClusterPaths, options: EngineOptions, *, read_only: bool = False) -> None:
     """Open the screen; starts the engine first when there is none, so that both start at once."""
     _require_terminal()
     require_root()
@@ -37,7 +37,11 @@ def dashboard(paths: ClusterPaths, options: EngineOptions) -> None:
     from tui.endpoint import Endpoint
 
     outcome = run_dashboard(
-        Endpoint(unix=paths.api_socket), cluster=paths.name, boot=boot, t0=STARTED
+        Endpoint(unix=paths.api_socket),
+        cluster=paths.name,
+        boot=boot,
+        t0=STARTED,
+        read_only=read_only,
     )
     failed = _failed_step(paths) if boot else None
     if failed is not None:
@@ -54,7 +58,7 @@ def dashboard(paths: ClusterPaths, options: EngineOptions) -> None:
         )
 
 
-def foreign(kubeconfig: Path, context: str | None) -> None:
+def foreign(kubeconfig: Path, context: str | None, *, read_only: bool = False) -> None:
     """Open the screen on the cluster of a kubeconfig's context, the current one if none is named.
 
     Nothing is started and nothing is stopped; root is not needed.
@@ -73,7 +77,8 @@ def foreign(kubeconfig: Path, context: str | None) -> None:
     from tui.app import run_dashboard
     from tui.endpoint import Endpoint
 
-    run_dashboard(Endpoint(kubeconfig=kubeconfig, context=name), cluster=name, t0=STARTED)
+    endpoint = Endpoint(kubeconfig=kubeconfig, context=name)
+    run_dashboard(endpoint, cluster=name, t0=STARTED, read_only=read_only)
 
 
 def _require_terminal() -> None:

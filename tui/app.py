@@ -15,10 +15,12 @@ def run_dashboard(
     cluster: str,
     boot: Path | None = None,
     t0: float | None = None,
+    read_only: bool = False,
 ) -> str:
     """Show a cluster until the user leaves.
 
     `boot` is the log of an engine that is being started, `t0` when that began (time.monotonic()).
+    With `read_only` nothing in the cluster can be changed from it.
     Answers `keep` (the cluster goes on), `stop` (it is to be stopped), or `detached` (it was not
     ours to stop, or the terminal went away).
     """
@@ -36,6 +38,7 @@ def run_dashboard(
         boot=boot,
         t0=time.monotonic() if t0 is None else t0,
         owns_engine=endpoint.unix is not None,
+        read_only=read_only,
         problems=problems,
     )
     return app.run() or "detached"

@@ -41,7 +41,11 @@ class Commands(Provider):
         if screen is None:
             return []
         found: list[tuple[str, str, Callable[[], None]]] = []
-        here = [c for c in COMMANDS.applying(screen.scopes) if c.group not in _HAND]
+        here = [
+            c
+            for c in COMMANDS.applying(screen.place.scopes)
+            if c.group not in _HAND and not (c.changes and screen.podarium.read_only)
+        ]
         for command in sorted(here, key=lambda c: (c.rank, c.title)):
             keys = f"  {key_sign(command.keys[0])}" if command.keys else ""
 
@@ -88,6 +92,7 @@ class PodariumApp(App[str], inherit_bindings=False):
         boot: Path | None = None,
         t0: float | None = None,
         owns_engine: bool = True,
+        read_only: bool = False,
         problems: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
         stopwatch: Callable[[], float] = time.monotonic,
@@ -99,6 +104,8 @@ class PodariumApp(App[str], inherit_bindings=False):
         """What the start is timed with."""
         self.owns_engine = owns_engine
         """Whether leaving asks what becomes of the cluster."""
+        self.read_only = read_only
+        """Whether commands that change the cluster are refused."""
         self.problems = problems
         """What is wrong with the user's keymap; told once the first view is shown, and in `?`."""
         self.cluster = Cluster(Client(connection), name=cluster, clock=clock)

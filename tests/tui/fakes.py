@@ -41,6 +41,8 @@ class FakeCluster:
         """Kinds that may not be listed."""
         self.refuse: StatusError | None = None
         """The answer to every change."""
+        self.refuses = ""
+        """Only to changes of the object of this name."""
         self.shell = FakeShell()
         self._version = 100
         self._watchers: dict[str, set[asyncio.Queue[bytes | None]]] = {}
@@ -141,12 +143,18 @@ class FakeCluster:
         key = f"{namespace}/{name}" if namespace else name
         if key not in known:
             raise NotFound(plural, name)
-        if method != "GET" and self.refuse is not None:
+        if method != "GET" and self.refuse is not None and name in (self.refuses or name):
             raise self.refuse
         if method == "DELETE":
             obj = known[key]
             self.remove(plural, key)
             return obj
+        if method == "POST" and path.endswith("/eviction"):
+            self.remove(plural, key)
+            return {"kind": "Status", "status": "Success"}
+        if method == "PUT":
+            self.put(plural, msgspec.json.decode(body or b"{}"))
+            return known[key]
         if method == "PATCH":
             obj = _merge(copy.deepcopy(known[key]), msgspec.json.decode(body or b"{}"))
             self.put(plural, obj)

@@ -328,7 +328,7 @@ async def test_the_help_page_lists_the_keys_and_filters() -> None:
     async with running() as driver:
         await goto(driver, "pods")
         await driver.press("question_mark")
-        assert "Delete it, after asking" in driver.text()
+        assert "Delete it, or all that are marked" in driver.text()
         await driver.press(*"replicas")
         assert "Delete it" not in driver.text()
         await driver.press("escape", "escape")

@@ -37,6 +37,9 @@ VIEWS: dict[str, list[str]] = {
     "help": ["question_mark"],
     "delete": [":pods /giant", "ctrl+d"],
     "scale": [":deploy", "s"],
+    "marked": [":pods", "space", "j", "space"],
+    "drain": [":nodes", "j", "j", "r"],
+    "log": [":deploy", "d", "escape", ":nodes", "ctrl+o"],
     "leave": ["q"],
     "command": ["colon", "d", "e", "p"],
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import logs, navigation, objects  # noqa: F401
+from . import deleting, editing, logs, marking, navigation, nodes, objects, workloads  # noqa: F401
 from .command import COMMANDS
 
 __all__ = ["COMMANDS"]

@@ -30,6 +30,8 @@ class Command:
     """Where it applies: names of views, or of lists of a kind (`list:pods`); empty: everywhere."""
     group: str
     """Heading on the help page."""
+    changes: bool
+    """Whether it changes the cluster: not to be had with `--read-only`."""
     handler: Handler
 
     def applies(self, scopes: Iterable[str]) -> bool:
@@ -53,6 +55,7 @@ class Registry:
         rank: int = 50,
         on: Iterable[str] = (),
         group: str = "General",
+        changes: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Declare the decorated function as the handler of a command."""
 
@@ -60,7 +63,7 @@ class Registry:
             if id in self._commands:
                 raise ValueError(f"command {id!r} is declared twice")
             self._commands[id] = Command(
-                id, keys, title, help or title, hint, rank, frozenset(on), group, handler
+                id, keys, title, help or title, hint, rank, frozenset(on), group, changes, handler
             )
             return handler
 

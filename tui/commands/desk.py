@@ -10,6 +10,7 @@ from engine.types.meta import Object
 
 from ..model.cluster import Cluster
 from ..model.place import Place, Within
+from ..render.spans import Block
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,20 @@ class Desk(Protocol):
     def place(self) -> Place: ...
     def subject(self) -> tuple[str, str, Object] | None:
         """Plural, key and object under the cursor, or that the view is about."""
+        ...
+
+    def subjects(self) -> list[tuple[str, str, Object]]:
+        """All that are marked, in the order of the list; without marks the subject."""
+        ...
+
+    def toggle_mark(self) -> None: ...
+    def mark_range(self) -> None: ...
+    def clear_marks(self) -> bool:
+        """Take all marks away; False when there are none."""
+        ...
+
+    def record(self, line: str, problem: str = "") -> None:
+        """Note in the command log what was done, and what the API had against it."""
         ...
 
     def go(self, place: Place) -> None: ...
@@ -53,6 +68,18 @@ class Desk(Protocol):
         self, title: str, lines: Sequence[str], choices: Sequence[Choice], default: str
     ) -> str | None: ...
     async def ask_number(self, title: str, label: str, value: int) -> int | None: ...
+    async def ask_text(self, title: str, words: str) -> str | None: ...
+    async def review(
+        self, title: str, text: Block, choices: Sequence[Choice], default: str
+    ) -> str | None:
+        """Show a text that may be long, and ask."""
+        ...
+
+    async def edit_text(self, text: str, name: str) -> str | None:
+        """Lend the terminal to the user's editor for a file of that name; None, after telling why,
+        when there is none."""
+        ...
+
     async def shell(self, key: str, part: str) -> None:
         """Lend the terminal to a shell in a container."""
         ...

@@ -11,6 +11,7 @@ from ..model.columns import LISTINGS
 QUIT = ("q", "q!", "quit", "exit")
 OVERVIEW = ("overview", "home", "pulses", "pu", "all")
 HELP = ("help", "h", "?")
+JOURNAL = ("log", "journal", "commands")
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Order:
     """What a line asks for."""
 
     do: str
-    """overview, list, quit, help or nothing."""
+    """overview, journal, list, quit, help or nothing."""
     kind: str = ""
     namespace: str | None = None
     filter: str = ""
@@ -35,6 +36,8 @@ def parse(text: str) -> Order:
         return Order("quit")
     if name in OVERVIEW:
         return Order("overview")
+    if name in JOURNAL:
+        return Order("journal")
     if name in HELP:
         return Order("help")
     resource = registry.find(name)
@@ -56,7 +59,7 @@ def parse(text: str) -> Order:
 
 def completions() -> list[str]:
     """Every word the line knows, the most useful first."""
-    words = ["overview", *LISTINGS, "quit", "help"]
+    words = ["overview", *LISTINGS, "log", "quit", "help"]
     for resource in registry.RESOURCES:
         words += [resource.singular, *resource.short_names]
     return list(dict.fromkeys(words))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..model.columns import LISTINGS
-from ..model.place import OVERVIEW
+from ..model.place import JOURNAL, OVERVIEW
 from .command import command
 from .desk import Desk
 
@@ -18,10 +18,15 @@ def enter(desk: Desk) -> None:
 
 
 @command(
-    "back", "escape", title="Back, or clear the filter", hint="back", rank=8, group="Navigation"
+    "back",
+    "escape",
+    title="Back, or clear marks or the filter",
+    hint="back",
+    rank=8,
+    group="Navigation",
 )
 def back(desk: Desk) -> None:
-    if not desk.clear_filter():
+    if not (desk.clear_marks() or desk.clear_filter()):
         desk.back()
 
 
@@ -74,6 +79,17 @@ def palette(desk: Desk) -> None:
 @command("overview", "O", title="Overview", help="The whole cluster on one page", group="Views")
 def overview(desk: Desk) -> None:
     desk.go(OVERVIEW)
+
+
+@command(
+    "journal",
+    "ctrl+o",
+    title="Command log",
+    help="What was done here, as lines of kubectl",
+    group="Views",
+)
+def journal(desk: Desk) -> None:
+    desk.go(JOURNAL)
 
 
 @command("theme", "T", title="Next theme", help="Dark, light, high contrast", group="General")

@@ -1,23 +1,18 @@
-"""Commands on the object under the cursor: look at it, change it, delete it."""
+"""Commands that look at the object under the cursor."""
 
 from __future__ import annotations
 
-from engine.client.errors import Unreachable
 from engine.types import registry
-from engine.types.apps import Deployment, ReplicaSet
 from engine.types.core import Pod
 from engine.types.meta import Object
-from engine.types.status import StatusError
 
 from ..model.place import Place, Within
 from .command import command
-from .desk import Choice, Desk
+from .desk import Desk
 
 OBJECTS = ("list", "pod", "node", "image", "overview")
-DELETABLE = ("pods", "deployments", "replicasets", "jobs", "services", "configmaps", "secrets")
 PODS = ("list:pods", "pod", "overview")
 OWNERS = ("list:deployments", "list:replicasets", "list:jobs")
-SCALABLE = ("list:deployments", "list:replicasets")
 
 
 def _subject(desk: Desk) -> tuple[str, str, Object] | None:
@@ -118,6 +113,7 @@ def _part(desk: Desk, pod: Pod) -> str:
     rank=3,
     on=PODS,
     group="Object",
+    changes=True,
 )
 async def shell(desk: Desk) -> None:
     if (found := _pod(desk)) is None:
@@ -180,82 +176,3 @@ def show_node(desk: Desk) -> None:
         desk.go(Place("node", "nodes", node))
     else:
         desk.flash(f"{found[0]} is on no node", "warn")
-
-
-@command(
-    "delete",
-    "ctrl+d",
-    title="Delete",
-    help="Delete it, after asking",
-    hint="delete",
-    rank=10,
-    on=(*(f"list:{kind}" for kind in DELETABLE), "pod"),
-    group="Object",
-)
-async def delete(desk: Desk) -> None:
-    found = _subject(desk)
-    if found is None:
-        return
-    kind, key, obj = found
-    answer = await desk.ask(
-        f"Delete {registry.find(kind).singular} {obj.metadata.name}?",  # type: ignore[union-attr]
-        [_consequence(desk, obj)],
-        [Choice("cancel", "Cancel"), Choice("delete", "Delete", "bad")],
-        "cancel",
-    )
-    if answer != "delete":
-        return
-    meta = obj.metadata
-    try:
-        await desk.cluster.client.delete(
-            type(obj), meta.name, meta.namespace or None, uid=meta.uid or None
-        )
-    except (StatusError, Unreachable) as error:
-        desk.flash(str(error), "bad")
-        return
-    desk.flash(f"{key} is being deleted", "ok")
-
-
-def _consequence(desk: Desk, obj: Object) -> str:
-    """What a deletion brings about, in words."""
-    if isinstance(obj, Pod):
-        ref = next((ref for ref in obj.metadata.owner_references if ref.controller), None)
-        if obj.status.phase in ("Succeeded", "Failed"):
-            return "It has ended; its log goes with it."
-        if ref is not None:
-            return f"{ref.kind} {ref.name} will make a new pod in its place."
-        return "Nothing will make it again."
-    pods = desk.cluster.pods_of(obj)
-    if pods:
-        return f"Its {len(pods)} pod{'s' if len(pods) != 1 else ''} will be deleted with it."
-    return "It cannot be brought back."
-
-
-@command(
-    "scale",
-    "s",
-    title="Scale",
-    help="Set the number of replicas",
-    hint="scale",
-    rank=2,
-    on=SCALABLE,
-    group="Object",
-)
-async def scale(desk: Desk) -> None:
-    found = _subject(desk)
-    if found is None or not isinstance(found[2], Deployment | ReplicaSet):
-        return
-    obj = found[2]
-    meta = obj.metadata
-    now = 1 if obj.spec.replicas is None else obj.spec.replicas
-    wanted = await desk.ask_number(f"Scale {meta.name}", "replicas", now)
-    if wanted is None or wanted == now:
-        return
-    try:
-        await desk.cluster.client.patch(
-            type(obj), meta.name, meta.namespace, {"spec": {"replicas": wanted}}
-        )
-    except (StatusError, Unreachable) as error:
-        desk.flash(str(error), "bad")
-        return
-    desk.flash(f"{meta.name}: {now} → {wanted} replicas", "ok")

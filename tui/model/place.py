@@ -24,7 +24,7 @@ class Place:
     """A view and what it shows."""
 
     view: str
-    """overview, list, pod, node, image, logs, describe or yaml."""
+    """overview, list, pod, node, image, logs, describe, yaml or journal."""
     kind: str = ""
     """Plural of the kind of a list or an object."""
     key: str = ""
@@ -50,9 +50,12 @@ class Place:
         """What commands call this place."""
         if self.view == "list":
             return frozenset({"list", f"list:{self.kind}"})
-        if self.view in ("describe", "yaml"):
+        if self.view in TEXTS:
             return frozenset({self.view, "text"})
         return frozenset({self.view})
 
 
+TEXTS = ("describe", "yaml", "journal")
+"""Views that are a text to read."""
 OVERVIEW = Place("overview")
+JOURNAL = Place("journal")

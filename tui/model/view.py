@@ -56,6 +56,8 @@ class View:
         self.reverse = self.column.down
         self.problem = ""
         """What is wrong with the filter."""
+        self.marks: dict[str, None] = {}
+        """Keys of marked rows, the last marked at the end."""
         self._match: filters.Match = filters.everything
         self._ranked: list[tuple[Any, str]] = []
         self._rank: dict[str, Any] = {}
@@ -181,6 +183,32 @@ class View:
             self.reverse = column.down
         self.rebuild()
 
+    # -- marks -------------------------------------------------------------------------------
+
+    def toggle_mark(self, key: str) -> None:
+        """Mark a row, or take its mark away."""
+        if self.marks.pop(key, key) is not None:
+            self.marks[key] = None
+        self._drawn.clear()
+
+    def mark_range(self, key: str) -> None:
+        """Mark all rows from the last marked one to this one."""
+        last = next(reversed(self.marks), key)
+        ends = sorted(self.order.index(k) if k in self.order else 0 for k in (last, key))
+        self.marks |= dict.fromkeys(self.order[ends[0] : ends[1] + 1])
+        self._drawn.clear()
+
+    def clear_marks(self) -> bool:
+        """Whether there were any."""
+        had = bool(self.marks)
+        self.marks.clear()
+        self._drawn.clear()
+        return had
+
+    def marked(self) -> list[str]:
+        """Those that are still there and shown, in the order of the list."""
+        return [key for key in self.order if key in self.marks]
+
     # -- how it looks ------------------------------------------------------------------------
 
     def forget_layout(self) -> None:
@@ -239,15 +267,16 @@ class View:
             self._drawn.clear()
         drawn = self._drawn.get(key)
         if drawn is None or drawn[0] is not obj:
-            drawn = self._drawn[key] = (obj, self._draw(obj, width))
+            drawn = self._drawn[key] = (obj, self._draw(key, obj, width))
         return drawn[1]
 
-    def _draw(self, obj: Object, width: int) -> Line:
+    def _draw(self, key: str, obj: Object, width: int) -> Line:
         pieces = [
             (column, size, column.cell(self.cluster, obj, size))
             for column, size in self.columns(width)
         ]
-        return (self._gutter(pieces), *join(pieces, gap_of(width - 1)))
+        gutter = ("◆", "accent bold") if key in self.marks else self._gutter(pieces)
+        return (gutter, *join(pieces, gap_of(width - 1)))
 
     def _gutter(self, pieces: list[tuple[Column, int, Line]]) -> tuple[str, str]:
         for column, _, cell in pieces:

@@ -1,4 +1,4 @@
-"""Questions over the main screen: a choice, or a number."""
+"""Questions over the main screen: a choice, a number, a line of text."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _CSS = """
 """
 
 
-class _Question(Surface):
+class Question(Surface):
     """The words and the answers."""
 
-    DEFAULT_CSS = "_Question { height: auto; width: 1fr; background: $bar; }"
+    DEFAULT_CSS = "Question { height: auto; width: 1fr; background: $bar; }"
     ground = "@bar"
     whole = True
 
@@ -41,12 +41,33 @@ class _Question(Surface):
         self.at = at
         self.zones: list[tuple[int, int]] = []
 
+    @property
+    def chosen(self) -> Choice:
+        return self.choices[self.at]
+
+    def step(self, step: int) -> None:
+        """To the next answer, or the one before."""
+        self.at = (self.at + step) % len(self.choices)
+        self.repaint()
+
+    def choice_at(self, event: events.Click) -> Choice | None:
+        """The answer that was clicked."""
+        last = event.screen_y - self.region.y == self.size.height - 1
+        if event.widget is self and last:
+            x = event.screen_x - self.region.x
+            for choice, (start, end) in zip(self.choices, self.zones, strict=True):
+                if start <= x < end:
+                    return choice
+        return None
+
     def get_content_height(self, container: object, viewport: object, width: int) -> int:
         return len(self._lines(width))
 
     def _lines(self, width: int) -> Block:
-        out: Block = [((row, "bright bold"),) for row in wrapped(inert(self.title_text), width)]
-        out.append(EMPTY)
+        out: Block = []
+        if self.title_text:
+            out += [((row, "bright bold"),) for row in wrapped(inert(self.title_text), width)]
+            out.append(EMPTY)
         for text in self.words:
             out += [((row, "text"),) for row in wrapped(inert(text), width)]
         if not self.choices:
@@ -83,7 +104,7 @@ class Ask(ModalScreen[str | None]):
     ) -> None:
         super().__init__()
         at = next((i for i, choice in enumerate(choices) if choice.id == default), 0)
-        self.question = _Question(title, lines, choices, at)
+        self.question = Question(title, lines, choices, at)
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -91,28 +112,19 @@ class Ask(ModalScreen[str | None]):
 
     def on_key(self, event: events.Key) -> None:
         event.stop()
-        question = self.question
-        count = len(question.choices)
         if event.key in ("left", "shift+tab", "h", "up", "k"):
-            question.at = (question.at - 1) % count
+            self.question.step(-1)
         elif event.key in ("right", "tab", "l", "down", "j"):
-            question.at = (question.at + 1) % count
+            self.question.step(1)
         elif event.key in ("enter", "space"):
-            self.dismiss(question.choices[question.at].id)
+            self.dismiss(self.question.chosen.id)
         elif event.key in ("escape", "ctrl+c", "q"):
             self.dismiss(None)
-        question.repaint()
 
     def on_click(self, event: events.Click) -> None:
-        widget = event.widget
-        if widget is not self.question:
-            return
-        if event.screen_y - widget.region.y != widget.size.height - 1:
-            return
-        x = event.screen_x - widget.region.x
-        for index, (start, end) in enumerate(self.question.zones):
-            if start <= x < end:
-                self.dismiss(self.question.choices[index].id)
+        choice = self.question.choice_at(event)
+        if choice is not None:
+            self.dismiss(choice.id)
 
 
 class AskNumber(ModalScreen[int | None]):
@@ -130,7 +142,7 @@ class AskNumber(ModalScreen[int | None]):
     def __init__(self, title: str, label: str, value: int) -> None:
         super().__init__()
         words = f"{label} (now {value}); ↑ and ↓ change it, enter accepts, esc cancels"
-        self.question = _Question(title, [words], [], 0)
+        self.question = Question(title, [words], [], 0)
         self.input = Input(str(value), type="integer", max_length=4, compact=True)
         self.input.cursor_blink = False
 
@@ -161,3 +173,39 @@ class AskNumber(ModalScreen[int | None]):
             value = max(0, (self._value() or 0) + (1 if event.key == "up" else -1))
             self.input.value = str(value)
             self.input.cursor_position = len(self.input.value)
+
+
+class AskText(ModalScreen[str | None]):
+    """A line of text."""
+
+    DEFAULT_CSS = (
+        _CSS % ("AskText", "AskText")
+        + """
+    AskText Input {
+        width: 1fr; border: none; height: 1; padding: 0 1; background: $track; color: $bright;
+    }
+    """
+    )
+
+    def __init__(self, title: str, words: str) -> None:
+        super().__init__()
+        self.question = Question(title, [f"{words}; enter accepts, esc cancels"], [], 0)
+        self.input = Input(compact=True)
+        self.input.cursor_blink = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield self.question
+            yield self.input
+
+    def on_mount(self) -> None:
+        self.input.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(self.input.value)
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key in ("escape", "ctrl+c"):
+            event.stop()
+            self.dismiss(None)

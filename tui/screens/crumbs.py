@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from engine.types.images import Image
 
+from ..commands.all import COMMANDS
+from ..commands.command import Command
 from ..model.cluster import Cluster
 from ..model.images import reference
 from ..model.log_range import EVERYTHING
-from ..model.place import Place
+from ..model.place import TEXTS, Place
 from ..model.view import View
 from ..widgets.log_view import LogView
 
@@ -19,6 +21,8 @@ def crumb(place: Place, cluster: Cluster, namespace: str, view: View | None = No
         space = f" in {namespace}" if namespace else ""
         hidden = f" /{view.filter}" if view is not None and view.filter else ""
         count = f" {len(view.order)}" if view is not None else ""
+        if view is not None and view.marks:
+            count += f" · {len(view.marked())} marked"
         return f"{place.kind}{count}{where}{space}{hidden}"
     if place.view == "logs":
         words = ["previous logs" if place.previous else "logs", place.part or "all"]
@@ -28,7 +32,22 @@ def crumb(place: Place, cluster: Cluster, namespace: str, view: View | None = No
     if place.view == "image":
         image = cluster.get("images", place.key)
         return reference(image) if isinstance(image, Image) else place.name
-    return place.view if place.view in ("describe", "yaml") else place.name
+    if place.view == "journal":
+        return "command log"
+    return place.view if place.view in TEXTS else place.name
+
+
+def hints(scopes: frozenset[str], *, at_start: bool, read_only: bool) -> list[Command]:
+    """The commands that the key bar names, the most useful first."""
+    hidden = "back" if at_start else "leave"
+    here = [
+        command
+        for command in COMMANDS.applying(scopes)
+        if command.hint and command.keys and command.id != hidden
+    ]
+    if read_only:
+        here = [command for command in here if not command.changes]
+    return sorted(here, key=lambda command: command.rank)
 
 
 def log_mode(view: LogView) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,10 @@ from ..commands.desk import Choice
 from ..model import log_file
 from ..model.cluster import Cluster
 from ..model.columns import namespaced
-from ..model.place import OVERVIEW, Place, Within
-from .ask import Ask, AskNumber
+from ..model.journal import Entry
+from ..model.place import JOURNAL, OVERVIEW, TEXTS, Place, Within
+from .asking import Asking
 from .help import Help
-from .shell import open_shell
 
 if TYPE_CHECKING:
     from .main import MainScreen
@@ -30,11 +29,11 @@ DETAILS = {"pods": "pod", "nodes": "node", "images": "image"}
 """Kinds with a page of their own, and its name."""
 
 
-class ScreenDesk:
+class ScreenDesk(Asking):
     """Implements `commands.desk.Desk` on a main screen."""
 
     def __init__(self, screen: MainScreen) -> None:
-        self._screen = screen
+        super().__init__(screen)
         self.cluster: Cluster = screen.cluster
 
     @property
@@ -62,6 +61,41 @@ class ScreenDesk:
         obj = self.cluster.get(kind, key) if key else None
         return None if obj is None else (kind, key, obj)
 
+    def subjects(self) -> list[tuple[str, str, Object]]:
+        marked = self._screen.view.marked() if self.place.view == "list" else []
+        if not marked:
+            found = self.subject()
+            return [] if found is None else [found]
+        known = self.cluster.objects(self.place.kind)
+        return [(self.place.kind, key, known[key]) for key in marked]
+
+    def toggle_mark(self) -> None:
+        screen = self._screen
+        if screen.table.key:
+            screen.view.toggle_mark(screen.table.key)
+            screen.table.repaint()
+            screen.table.move(1)
+            screen.tell_place()
+
+    def mark_range(self) -> None:
+        screen = self._screen
+        if screen.table.key:
+            screen.view.mark_range(screen.table.key)
+            screen.table.repaint()
+            screen.tell_place()
+
+    def clear_marks(self) -> bool:
+        screen = self._screen
+        if self.place.view != "list" or not screen.view.clear_marks():
+            return False
+        screen.table.repaint()
+        screen.tell_place()
+        return True
+
+    def record(self, line: str, problem: str = "") -> None:
+        if line:
+            self._screen.journal.add(Entry(self.cluster.now(), line, problem))
+
     # -- going -------------------------------------------------------------------------------
 
     def go(self, place: Place) -> None:
@@ -83,7 +117,7 @@ class ScreenDesk:
         else:
             kind, key = self._target()
         obj = self.cluster.get(kind, key) if key else None
-        if obj is None or place.view in ("pod", "describe", "yaml"):
+        if obj is None or place.view in ("pod", *TEXTS):
             return
         if isinstance(obj, Event):
             self._enter_event(obj)
@@ -147,12 +181,12 @@ class ScreenDesk:
             screen.table.update()
         elif self.place.view == "logs":
             screen.log_view.set_filter(text)
-        elif self.place.view in ("describe", "yaml"):
+        elif self.place.view in TEXTS:
             screen.text.set_search(text)
         screen.tell_place()
 
     def clear_filter(self) -> bool:
-        if self.place.view not in ("list", "logs", "describe", "yaml") or not self._filter():
+        if self.place.view not in ("list", "logs", *TEXTS) or not self._filter():
             return False
         self.apply_filter("")
         return True
@@ -166,6 +200,8 @@ class ScreenDesk:
             await self.leave()
         elif order.do == "help":
             self.show_help()
+        elif order.do == "journal":
+            self.go(JOURNAL)
         elif order.do == "overview":
             self.go(OVERVIEW)
         elif order.do == "list":
@@ -179,20 +215,6 @@ class ScreenDesk:
 
     def flash(self, text: str, role: str = "text") -> None:
         self._screen.flash(text, role)
-
-    async def ask(
-        self, title: str, lines: Sequence[str], choices: Sequence[Choice], default: str
-    ) -> str | None:
-        return await self._screen.app.push_screen_wait(Ask(title, lines, choices, default))
-
-    async def ask_number(self, title: str, label: str, value: int) -> int | None:
-        return await self._screen.app.push_screen_wait(AskNumber(title, label, value))
-
-    async def shell(self, key: str, part: str) -> None:
-        namespace, _, name = key.rpartition("/")
-        problem = await open_shell(self._screen.podarium, namespace, name, part)
-        if problem:
-            self.flash(problem, "bad")
 
     async def leave(self) -> None:
         app = self._screen.podarium
@@ -214,7 +236,7 @@ class ScreenDesk:
 
     def show_help(self) -> None:
         self._screen.app.push_screen(
-            Help(COMMANDS.applying(self._screen.scopes), self._screen.podarium.problems)
+            Help(COMMANDS.applying(self.place.scopes), self._screen.podarium.problems)
         )
 
     def show_palette(self) -> None:
@@ -234,7 +256,7 @@ class ScreenDesk:
             screen.table.move(dy)
         elif self.place.view == "logs":
             screen.log_view.scroll_rows(dy) if dy else screen.log_view.scroll_sideways(dx * 8)
-        elif self.place.view in ("describe", "yaml"):
+        elif self.place.view in TEXTS:
             screen.text.scroll_rows(dy) if dy else screen.text.scroll_sideways(dx * 8)
         elif self.place.view == "pod":
             screen.sheet.scroll_rows(dy) if dy else self.next_part(dx)
@@ -250,7 +272,7 @@ class ScreenDesk:
         elif self.place.view == "logs":
             screen.log_view.scroll_rows(pages * screen.log_view.size.height)
         else:
-            sheet = screen.text if self.place.view in ("describe", "yaml") else screen.sheet
+            sheet = screen.text if self.place.view in TEXTS else screen.sheet
             sheet.scroll_rows(pages * sheet.size.height)
 
     def edge(self, end: bool) -> None:
@@ -260,7 +282,7 @@ class ScreenDesk:
         elif self.place.view == "logs":
             screen.log_view.go_end() if end else screen.log_view.go_start()
         else:
-            sheet = screen.text if self.place.view in ("describe", "yaml") else screen.sheet
+            sheet = screen.text if self.place.view in TEXTS else screen.sheet
             sheet.scroll_rows(len(sheet.page.lines) if end else -len(sheet.page.lines))
 
     def next_pane(self) -> None:

@@ -18,10 +18,12 @@ from textual.screen import Screen
 
 from ..commands.all import COMMANDS
 from ..commands.keymap import in_short
+from ..commands.kubectl import of_place
 from ..model.boot import Boot
 from ..model.cluster import Cluster
 from ..model.columns import listing
-from ..model.place import Place, Within
+from ..model.journal import Journal
+from ..model.place import TEXTS, Place, Within
 from ..model.view import View
 from ..pages.boot import boot_page
 from ..widgets.key_bar import KeyBar
@@ -32,7 +34,7 @@ from ..widgets.status_bar import StatusBar
 from ..widgets.table import Table
 from ..widgets.text_view import TextView
 from .body import PREVIEW_FROM, Body
-from .crumbs import crumb, log_mode
+from .crumbs import crumb, hints, log_mode
 from .desk import ScreenDesk
 from .pages import Pages
 from .reading import FLUSH_SECONDS, Reading
@@ -75,10 +77,11 @@ class MainScreen(Screen[None]):
         self.body = Body(cluster, self.pages)
         self.table, self.sheet = self.body.table, self.body.sheet
         self.text, self.log_view = self.body.text, self.body.log_view
-        self.status = StatusBar(cluster, self._mode)
+        self.status = StatusBar(cluster, self._mode, lambda: self.podarium.read_only)
         self.keys = KeyBar()
         self.prompt_line = Prompt(lambda: list(cluster.objects("namespaces")))
         self.desk = ScreenDesk(self)
+        self.journal = Journal()
         self.reading = Reading(self)
         self._flush_due = False
         self._cost = 0.0
@@ -208,11 +211,6 @@ class MainScreen(Screen[None]):
     def place(self) -> Place:
         return self.trail.here.place
 
-    @property
-    def scopes(self) -> frozenset[str]:
-        """What commands ask for: the view, and the kind of what is under its cursor."""
-        return self.place.scopes
-
     def go(self, place: Place) -> None:
         """Go to a place, from which one can come back."""
         self._remember()
@@ -241,6 +239,7 @@ class MainScreen(Screen[None]):
         """Show the place one is at now."""
         visit = self.trail.here
         place = visit.place
+        self.desk.record(of_place(place, self.namespace, visit.filter))
         if place.view != "logs":
             self.reading.stop_logs()
         if place.view == "list":
@@ -248,10 +247,9 @@ class MainScreen(Screen[None]):
         elif place.view == "logs":
             self._display(self.log_view)
             self.reading.logs(place)
-        elif place.view in ("describe", "yaml"):
+        elif place.view in TEXTS:
             self._display(self.text)
-            self.text.show_text([(("  loading …", "dim"),)])
-            self.reading.text(place)
+            self.reading.open(place)
         else:
             self._display(self.sheet)
             self.sheet.show(self.pages.source(place), top=visit.top, target=visit.key)
@@ -283,11 +281,9 @@ class MainScreen(Screen[None]):
             crumb(v.place, self.cluster, self.namespace, self.view if v is here else None)
             for v in self.trail.visits
         ]
-        commands = sorted(
-            (c for c in COMMANDS.applying(self.scopes) if c.hint and c.keys), key=lambda c: c.rank
+        commands = hints(
+            self.place.scopes, at_start=self.trail.at_start, read_only=self.podarium.read_only
         )
-        hidden = "back" if self.trail.at_start else "leave"
-        commands = [command for command in commands if command.id != hidden]
         right = self.log_view.position if self.place.view == "logs" else ""
         self.keys.show(names[-3:], commands, right)
 
@@ -304,7 +300,7 @@ class MainScreen(Screen[None]):
             return False
         if self._booting and parameters[0] not in ("leave", "quit", "help", "theme"):
             return False
-        return COMMANDS[str(parameters[0])].applies(self.scopes)
+        return COMMANDS[str(parameters[0])].applies(self.place.scopes)
 
     def action_command(self, id: str) -> None:
         self.run_command(id)
@@ -317,6 +313,9 @@ class MainScreen(Screen[None]):
 
     def run_command(self, id: str) -> None:
         """Do what a command says: at once, or as a task when it has to wait for something."""
+        if COMMANDS[id].changes and self.podarium.read_only:
+            self.flash(f"{COMMANDS[id].title}: this dashboard only looks (--read-only)", "warn")
+            return
         handler = COMMANDS[id].handler
         if asyncio.iscoroutinefunction(handler):
             self._run_async(id)

@@ -31,6 +31,15 @@ class Reading:
         self.log_due = False
         """Whether new lines wait to be shown."""
 
+    def open(self, place: Place) -> None:
+        """Show the text of a place."""
+        text = self._screen.text
+        if place.view == "journal":
+            text.show_text(self._screen.journal.page())
+        else:
+            text.show_text([(("  loading …", "dim"),)])
+            self.text(place)
+
     def text(self, place: Place) -> None:
         """Fetch an object, to be described or shown as YAML."""
         self._screen.run_worker(

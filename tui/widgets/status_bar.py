@@ -23,10 +23,13 @@ class StatusBar(Surface):
     DEFAULT_CSS = "StatusBar { height: 2; }"
     whole = True
 
-    def __init__(self, cluster: Cluster, mode: Callable[[], str]) -> None:
+    def __init__(
+        self, cluster: Cluster, mode: Callable[[], str], read_only: Callable[[], bool]
+    ) -> None:
         super().__init__(id="status")
         self.cluster = cluster
         self.mode = mode
+        self.read_only = read_only
 
     def rows(self) -> list[Line]:
         return [self._identity(self.size.width), self._insight(self.size.width)]
@@ -45,6 +48,8 @@ class StatusBar(Surface):
             (inert(cluster.name), "bright bold"),
             (f"  {glyph} {words}", role),
         ]
+        if self.read_only():
+            left.append(("  ⊘ read-only", "warn"))
         nodes = cluster.objects("nodes")
         if nodes and width >= 60:
             left.append((f"  {numbers.plural(len(nodes), 'node')}", "dim"))
