@@ -473,3 +473,30 @@ async def test_a_kind_one_may_not_list_says_so() -> None:
         await goto(driver, "secrets")
         await driver.until(lambda: "Cannot list secrets" in driver.text())
         assert "forbidden: not for you" in driver.text()
+
+
+async def test_an_xray_shows_what_belongs_to_what_and_leads_there() -> None:
+    async with running() as driver:
+        await goto(driver, "pods /web")
+        await driver.press("X")
+        text = driver.text()
+        assert "deployment web" in text
+        assert "└─ replicaset web-6d4b75cb6d" in text
+        assert text.count("├─ container web") == 3
+        await driver.press("down", "down", "enter")
+        assert driver.screen.place.view == "pod"
+        await driver.press("escape", "d")
+        assert driver.screen.place.view == "describe"
+        assert driver.screen.place.kind == "pods"
+
+
+async def test_an_xray_tells_what_is_named_and_does_not_exist() -> None:
+    async with running() as driver:
+        giant = copy.deepcopy(driver.fake.objects["pods"]["default/giant"])
+        giant["spec"]["volumes"] = [{"name": "conf", "configMap": {"name": "gone"}}]
+        driver.fake.put("pods", giant)
+        await goto(driver, "pods /giant")
+        await driver.press("X")
+        await driver.until(lambda: "does not exist" in driver.text())
+        row = next(row for row in driver.text().splitlines() if "configmap gone" in row)
+        assert "volume conf" in row

@@ -37,6 +37,8 @@ VIEWS: dict[str, list[str]] = {
     "help": ["question_mark"],
     "delete": [":pods /giant", "ctrl+d"],
     "scale": [":deploy", "s"],
+    "xray": [":deploy /web", "X"],
+    "xray-node": [":nodes", "X"],
     "marked": [":pods", "space", "j", "space"],
     "drain": [":nodes", "j", "j", "r"],
     "log": [":deploy", "d", "escape", ":nodes", "ctrl+o"],

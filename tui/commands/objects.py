@@ -10,8 +10,8 @@ from ..model.place import Place, Within
 from .command import command
 from .desk import Desk
 
-OBJECTS = ("list", "pod", "node", "image", "overview")
-PODS = ("list:pods", "pod", "overview")
+OBJECTS = ("list", "pod", "node", "image", "overview", "xray")
+PODS = ("list:pods", "pod", "overview", "xray")
 OWNERS = ("list:deployments", "list:replicasets", "list:jobs")
 
 
@@ -162,6 +162,21 @@ def owner(desk: Desk) -> None:
         return
     key = f"{meta.namespace}/{ref.name}" if resource.namespaced else ref.name
     desk.go(Place("describe", resource.plural, key))
+
+
+@command(
+    "xray",
+    "X",
+    title="X-ray",
+    help="What it belongs to, and everything that belongs to it, as a tree",
+    hint="x-ray",
+    rank=13,
+    on=("list", "pod", "node", "overview", "describe", "yaml"),
+    group="Object",
+)
+def xray(desk: Desk) -> None:
+    if (found := _subject(desk)) is not None:
+        desk.go(Place("xray", found[0], found[1]))
 
 
 @command(

@@ -242,6 +242,10 @@ class Cluster:
         """Unix time."""
         return self.clock()
 
+    def watched(self, kind: str) -> bool:
+        """Whether it is followed at all."""
+        return kind in self._informers
+
     def objects(self, kind: str) -> Mapping[str, Object]:
         """Objects of a kind by key; empty while it is not followed."""
         informer = self._informers.get(kind)
@@ -276,6 +280,10 @@ class Cluster:
         for between in self._indexed("replicasets", "owner", uid):
             found = found + self._indexed("pods", "owner", between.metadata.uid)
         return found  # type: ignore[return-value]
+
+    def owned(self, kind: str, owner: Object) -> list[Object]:
+        """Pods or replica sets that an object controls itself."""
+        return self._indexed(kind, "owner", owner.metadata.uid)
 
     def _indexed(self, kind: str, index: str, value: str) -> list[Object]:
         informer = self._informers.get(kind)

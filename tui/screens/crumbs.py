@@ -32,6 +32,8 @@ def crumb(place: Place, cluster: Cluster, namespace: str, view: View | None = No
     if place.view == "image":
         image = cluster.get("images", place.key)
         return reference(image) if isinstance(image, Image) else place.name
+    if place.view == "xray":
+        return f"x-ray of {place.name}"
     if place.view == "journal":
         return "command log"
     return place.view if place.view in TEXTS else place.name

@@ -51,7 +51,7 @@ class ScreenDesk(Asking):
         screen, place = self._screen, self.place
         if place.view == "list":
             return place.kind, screen.table.key
-        if place.view == "overview":
+        if place.view in ("overview", "xray"):
             kind, _, key = screen.sheet.target.partition(":")
             return kind, key
         return place.kind, place.key

@@ -14,6 +14,7 @@ from ..pages.overview import overview
 from ..pages.pod import pod_page
 from ..pages.pod_preview import preview as pod_preview
 from ..pages.summary import summary
+from ..pages.xray import xray
 from ..render.page import Page, Source
 
 PREVIEWED = ("pods", "images", "nodes", "deployments", "replicasets", "jobs", "events")
@@ -36,6 +37,10 @@ class Pages:
                 return lambda w, h, target: overview(cluster, self.namespace, w, h, target)
             case "pod":
                 return lambda w, h, target: self._pod(place, w, h)
+            case "xray":
+                for kind in ("configmaps", "secrets", "serviceaccounts"):
+                    cluster.watch(kind)
+                return lambda w, h, target: xray(cluster, place.kind, place.key, w, target)
             case "node":
                 return lambda w, h, target: node_page(cluster, place.key, w, h, target)
             case "image":
