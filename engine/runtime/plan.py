@@ -177,6 +177,9 @@ def _limits(spec: Spec, target: Target) -> Iterator[Op]:
     writes = tuple(target.hierarchy.writes(target.cgroup, resources))
     if writes:
         yield cgroups.LimitCgroup(writes)
+    program = target.hierarchy.device_program(resources)
+    if program:
+        yield cgroups.FilterDevices(target.cgroup, program)
 
 
 def _device_rules(spec: Spec) -> tuple[str, ...]:

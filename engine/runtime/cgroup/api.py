@@ -139,8 +139,15 @@ class Hierarchy(ABC):
     controllers: frozenset[bytes]
     """What can be limited here, of cpu, memory, pids, devices, ..."""
 
-    controls_devices: bool = False
-    """Whether Resources.devices means something."""
+    filters_devices: bool = False
+    """Whether Resources.devices are not writes(), but a program: see device_program()."""
+
+    @property
+    def controls_devices(self) -> bool:
+        """Whether Resources.devices means something."""
+        from engine.runtime.cgroup import devicefilter
+
+        return self.filters_devices and devicefilter.loads()
 
     @abstractmethod
     def directories(self, path: bytes) -> list[bytes]:
@@ -190,10 +197,33 @@ class Hierarchy(ABC):
         """A descriptor for CLONE_INTO_CGROUP, or None without a v2 tree."""
         return None
 
+    def device_program(self, resources: Resources) -> bytes:
+        """What filter_devices() is to attach; b"" for nothing. Pure."""
+        if not self.filters_devices or resources.devices is None:
+            return b""
+        from engine.runtime.cgroup import devicefilter
+
+        return devicefilter.compile(resources.devices)
+
+    def filter_devices(self, path: bytes, program: bytes) -> None:
+        """Have a program rule over what is opened from now on."""
+        from engine.runtime.cgroup import devicefilter  # a keeper without v2 never needs it
+
+        directory = self.directory_fd(path)
+        if directory is None:
+            raise OSError(errno.EOPNOTSUPP, "filters of devices need a tree of cgroup v2", path)
+        try:
+            devicefilter.attach(directory, program)
+        finally:
+            os.close(directory)
+
     def limit(self, path: bytes, resources: Resources) -> None:
         """Set limits, on a new or a living cgroup."""
         for file, value in self.writes(path, resources):
             tree.write(file, value)
+        program = self.device_program(resources)
+        if program:
+            self.filter_devices(path, program)
 
     def join(self, path: bytes) -> None:
         """Move the caller, which must be single-threaded."""

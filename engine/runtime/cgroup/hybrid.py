@@ -18,6 +18,7 @@ class Hybrid(V1):
     ) -> None:
         super().__init__(roots, used=tuple(name for name in used if name != b"freezer"))
         self._unified = V2(unified)
+        self.filters_devices = b"devices" not in self._roots
 
     def directories(self, path: bytes) -> list[bytes]:
         return [*super().directories(path), *self._unified.directories(path)]

@@ -25,12 +25,15 @@ class V1(Hierarchy):
         """`roots`: where each controller is mounted."""
         self._roots = {name: roots[name] for name in used if name in roots}
         self.controllers = frozenset(self._roots)
-        self.controls_devices = b"devices" in self._roots
         memory = self._roots.get(b"memory")
         # Not there when the kernel does not account for swap.
         self._memsw = memory is not None and os.path.exists(
             memory + b"/memory.memsw.limit_in_bytes"
         )
+
+    @property
+    def controls_devices(self) -> bool:
+        return b"devices" in self._roots or super().controls_devices
 
     def directories(self, path: bytes) -> list[bytes]:
         return self._controllers(path)
@@ -81,7 +84,7 @@ class V1(Hierarchy):
             write(b"memory", b"memory.soft_limit_in_bytes", low)
         if resources.pids_limit is not None:
             write(b"pids", b"pids.max", units.maximum(resources.pids_limit))
-        if resources.devices is not None:
+        if resources.devices is not None and not self.filters_devices:
             write(b"devices", b"devices.deny", b"a")
             for rule in resources.devices:
                 file = b"devices.deny" if rule.startswith("!") else b"devices.allow"

@@ -14,6 +14,7 @@ _WANTED = (b"cpu", b"memory", b"pids")
 
 class V2(Hierarchy):
     name = "v2"
+    filters_devices = True
 
     def __init__(self, root: bytes, also: frozenset[bytes] = frozenset()) -> None:
         """`root`: where the tree is mounted. Beside v1's trees it may have no controllers."""

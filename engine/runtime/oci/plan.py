@@ -10,18 +10,23 @@ import os
 
 from engine.linux.flags import CLONE
 from engine.runtime.cgroup.api import Hierarchy
-from engine.runtime.oci import devicefilter, mounts
+from engine.runtime.oci import mounts
 from engine.runtime.oci.bundle import Bundle
-from engine.runtime.oci.devicefilter import FilterDevices
 from engine.runtime.oci.document import Value
 from engine.runtime.oci.gate import BecomeRoot, ContainerHooks, Gate, MapIds, RuntimeHooks
 from engine.runtime.oci.hooks import hooks
 from engine.runtime.oci.process import become, oom_score
-from engine.runtime.oci.resources import device_rules, limits
+from engine.runtime.oci.resources import limits
 from engine.runtime.oci.root import BindRoot, LeaveTree, Propagation, RootPropagation
 from engine.runtime.oci.settings import JoinNamespaces, Names, Personality, Sysctls
 from engine.runtime.ops.base import Op
-from engine.runtime.ops.cgroups import CreateCgroup, JoinCgroup, LimitCgroup, UnshareCgroup
+from engine.runtime.ops.cgroups import (
+    CreateCgroup,
+    FilterDevices,
+    JoinCgroup,
+    LimitCgroup,
+    UnshareCgroup,
+)
 from engine.runtime.ops.mounts import Mask, ReadOnlyPaths
 from engine.runtime.ops.rootfs import ReadOnlyRoot
 
@@ -119,9 +124,9 @@ def compile(
         raise resources.error(str(error)) from None
     if writes:
         host_ops.append(LimitCgroup(writes))
-    rules = device_rules(resources.get("devices"))
-    if rules and not hierarchy.controls_devices:
-        host_ops.append(FilterDevices(cgroup, devicefilter.compile(rules)))
+    program = hierarchy.device_program(limited)
+    if program:
+        host_ops.append(FilterDevices(cgroup, program))
     return Plan(
         cgroup=cgroup,
         born=bool(born),

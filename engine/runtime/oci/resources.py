@@ -66,7 +66,7 @@ def limits(value: Value, hierarchy: Hierarchy) -> Resources:
         # Nothing said of swap: as much as there is.
         memory_swap=UNLIMITED if swap is None and limit is not None else swap,
         pids_limit=pids_limit,
-        devices=device_rules(value.get("devices")) if hierarchy.controls_devices else None,
+        devices=device_rules(value.get("devices")),
         unified=tuple((k, v.text()) for k, v in value.get("unified").entries()) or None,
     )
 

@@ -53,6 +53,28 @@ class LimitCgroup(Op):
         return "; ".join(f"echo {quoted(value)} > {quoted(file)}" for file, value in self.writes)
 
 
+class FilterDevices(Op):
+    """`path`: the cgroup, which exists. `program`: see Hierarchy.device_program()."""
+
+    NAME = "filter-devices"
+    PHASE = "cgroup"
+    path: bytes
+    program: bytes
+
+    @property
+    def about(self) -> str:
+        return shown(self.path)
+
+    def apply(self, context: Context) -> None:
+        context.hierarchy.filter_devices(self.path, self.program)
+
+    def describe(self) -> str:
+        return f"ask a filter of {len(self.program) // 8} instructions which devices may be opened"
+
+    def shell(self) -> str:
+        return "# bpf(2): BPF_PROG_ATTACH, BPF_CGROUP_DEVICE"
+
+
 class JoinCgroup(Op):
     """`files` take b"0", the writer itself; `born` is the v2 directory that clone3 begins in."""
 

@@ -334,22 +334,33 @@ def test_a_sampler_outlives_its_cgroup_but_reads_no_more(limited: Lab) -> None:
             sampler.sample()
 
 
-def test_only_granted_devices_open(limited: Lab) -> None:
-    if not limited.hierarchy.controls_devices:
-        pytest.skip("devices are not controlled by files here")
-    limited.hierarchy.limit(limited.leaf, Resources(devices=("c 1:3 rwm",)))
-    child = limited.start(
+def test_only_granted_devices_open(lab: Lab) -> None:
+    """The last limits count, not those before: also of a living cgroup, and also where a v2 tree
+    has no controllers."""
+    if not lab.hierarchy.controls_devices:
+        pytest.skip("devices cannot be controlled here")
+    lab.hierarchy.limit(lab.leaf, Resources(devices=("c 1:3 rwm",)))
+    child = lab.start(
         """
-for name in ("null", "zero"):
-    try:
-        open("/dev/" + name).close()
-        print(name, "opened", flush=True)
-    except PermissionError:
-        print(name, "refused", flush=True)
+def tried():
+    for name in ("null", "zero"):
+        try:
+            open("/dev/" + name).close()
+            print(name, "opened", flush=True)
+        except PermissionError:
+            print(name, "refused", flush=True)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+tried()
+signal.sigwait({signal.SIGUSR1})
+tried()
 """
     )
     lines = [child.stdout.readline() for _ in range(2)]
     assert lines == ["null opened\n", "zero refused\n"]
+    lab.hierarchy.limit(lab.leaf, Resources(devices=("a *:* rwm", "!c 1:3 rwm")))
+    child.send_signal(signal.SIGUSR1)
+    lines = [child.stdout.readline() for _ in range(2)]
+    assert lines == ["null refused\n", "zero opened\n"]
 
 
 def test_processes_are_only_in_leaves_of_v2(limited: Lab) -> None:

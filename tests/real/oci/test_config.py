@@ -18,10 +18,6 @@ from typing import Any
 
 import pytest
 
-from engine.runtime.cgroup.api import detect
-from engine.runtime.oci import devicefilter
-from engine.runtime.oci.devicefilter import FilterDevices
-from engine.runtime.ops.base import Context
 from engine.runtime.wire import receive_fd
 from tests.real.oci.conftest import MINUTE, OCI, PYTHON, Oci
 
@@ -163,37 +159,6 @@ def test_devices_and_their_rules(oci: Oci) -> None:
         linux__resources={"devices": [deny, allow]},
     ).splitlines()
     assert said == ["character special file 1:5 640", "1", "/proc/self/fd/1", "pts/ptmx"]
-
-
-def test_the_device_filter_of_v2(oci: Oci) -> None:
-    """Where there is a v2 tree at all, be it beside v1: the kernel takes the program, and asks."""
-    hierarchy = detect()
-    cgroup = oci.home.name.encode() + b"-filter"
-    hierarchy.create(cgroup)
-    directory = hierarchy.directory_fd(cgroup)
-    try:
-        if directory is None:
-            pytest.skip("no v2 tree")
-        os.close(directory)
-        program = devicefilter.compile(("c 1:3 rw", "c 1:5 r"))
-        FilterDevices(cgroup, program).apply(Context(hierarchy))
-        code = (
-            "import os, sys\n"
-            "open(sys.argv[1] + '/cgroup.procs', 'w').write('0')\n"
-            "for path, flags in (('null', os.O_RDWR), ('zero', 0), ('zero', 1), ('full', 0)):\n"
-            "    try:\n"
-            "        os.open('/dev/' + path, flags)\n"
-            "        print('open')\n"
-            "    except OSError as error:\n"
-            "        print(error.errno)\n"
-        )
-        place = os.fsdecode(hierarchy.directories(cgroup)[-1])
-        ran = subprocess.run(
-            [sys.executable, "-c", code, place], capture_output=True, text=True, check=True
-        )
-    finally:
-        hierarchy.remove(cgroup)
-    assert ran.stdout.split() == ["open", "open", str(errno.EPERM), str(errno.EPERM)]
 
 
 def test_masked_and_readonly_paths(oci: Oci) -> None:

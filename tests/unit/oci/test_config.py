@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from engine.linux.flags import CLONE, MOUNT_ATTR, MS
+from engine.runtime.cgroup import devicefilter
 from engine.runtime.cgroup.api import Resources
 from engine.runtime.cgroup.hybrid import Hybrid
 from engine.runtime.cgroup.v2 import V2
-from engine.runtime.oci import devicefilter
 from engine.runtime.oci.bundle import Bundle
 from engine.runtime.oci.document import ConfigError, Value
 from engine.runtime.oci.options import Options
@@ -40,7 +40,6 @@ class Trees(Hybrid):
     def __init__(self) -> None:
         self._roots = ROOTS
         self.controllers = frozenset(ROOTS)
-        self.controls_devices = True
         self._memsw = True
         self._unified = Unified()
 

@@ -3,11 +3,16 @@ at each open(2) and mknod(2) of a device (include/uapi/linux/bpf.h, struct bpf_c
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 
-from engine.linux.bpf import attach_device_filter, load_device_filter
-from engine.runtime.ops.base import Context, Op, shown
+from engine.linux.bpf import (
+    attach_device_filter,
+    detach_device_filter,
+    device_filters,
+    load_device_filter,
+)
 
 # <linux/bpf_common.h>, <linux/bpf.h>: 64 bit arithmetic and jumps with a constant, loads of a word.
 _LOAD_WORD, _MOVE, _MOVE_REGISTER, _AND, _SHIFT_RIGHT = 0x61, 0xB7, 0xBF, 0x57, 0x77
@@ -17,6 +22,7 @@ _RESULT, _CONTEXT, _ACCESS, _TYPE, _MAJOR, _MINOR, _SCRATCH = range(7)
 _TYPES = {"b": 1, "c": 2}
 _ACCESSES = {"m": 1, "r": 2, "w": 4}
 _EVERY_ACCESS = 7
+_NOTHING = "!a *:* rwm"
 
 
 def compile(rules: tuple[str, ...]) -> bytes:
@@ -30,9 +36,13 @@ def compile(rules: tuple[str, ...]) -> bytes:
         _instruction(_LOAD_WORD, _MAJOR, _CONTEXT, 4),
         _instruction(_LOAD_WORD, _MINOR, _CONTEXT, 8),
     ]
-    for rule in reversed(rules):
-        code += _rule(rule.removeprefix("!"), not rule.startswith("!"))
-    return b"".join([*code, *_answer(False)])
+    # The kernel refuses what no path leads to: behind a rule about everything there is nothing.
+    for rule in reversed((_NOTHING, *rules)):
+        tested = _rule(rule.removeprefix("!"), not rule.startswith("!"))
+        code += tested
+        if len(tested) == len(_answer(True)):
+            break
+    return b"".join(code)
 
 
 def _rule(rule: str, allow: bool) -> list[bytes]:
@@ -69,30 +79,24 @@ def _instruction(
     return struct.pack("=BBhi", code, from_ << 4 | to, offset, constant)
 
 
-class FilterDevices(Op):
-    """`path`: the cgroup, which exists."""
+@functools.cache
+def loads() -> bool:
+    """Whether the kernel takes such a program from us: as root of the machine, since 4.15."""
+    try:
+        os.close(load_device_filter(compile(())))
+    except OSError:
+        return False
+    return True
 
-    NAME = "filter-devices"
-    PHASE = "cgroup"
-    path: bytes
-    program: bytes
 
-    @property
-    def about(self) -> str:
-        return shown(self.path)
-
-    def apply(self, context: Context) -> None:
-        cgroup = context.hierarchy.directory_fd(self.path)
-        assert cgroup is not None
-        program = load_device_filter(self.program)
-        try:
-            attach_device_filter(cgroup, program)
-        finally:
-            os.close(program)
-            os.close(cgroup)
-
-    def describe(self) -> str:
-        return f"ask a filter of {len(self.program) // 8} instructions which devices may be opened"
-
-    def shell(self) -> str:
-        return "# bpf(2): BPF_PROG_ATTACH, BPF_CGROUP_DEVICE"
+def attach(cgroup: int, program: bytes) -> None:
+    """To the directory of a v2 cgroup, in place of what was attached to it: at no moment is there
+    none. It lasts as long as the cgroup."""
+    before = device_filters(cgroup)
+    loaded = load_device_filter(program)
+    try:
+        attach_device_filter(cgroup, loaded)
+    finally:
+        os.close(loaded)
+    for id in before:
+        detach_device_filter(cgroup, id)
