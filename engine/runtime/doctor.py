@@ -97,7 +97,12 @@ def _cgroups(found: Features, machine: Machine) -> Iterator[Check]:
         machine.controls_devices,
         there(machine.controls_devices),
         "a container that may make device nodes (CAP_MKNOD) can open any of the machine's",
-        "give no container CAP_MKNOD; v1's devices controller: cgroup_enable=devices at boot",
+        "give no container CAP_MKNOD; "
+        + (
+            "a kernel with CONFIG_CGROUP_BPF (Linux 4.15)"
+            if unified
+            else "v1's devices controller: cgroup_enable=devices at boot"
+        ),
     )
     yield want(
         "cgroups",

@@ -66,7 +66,7 @@ class Machine:
     calls: frozenset[str]
     pidfd_exit: bool
     pressure: bool
-    controls_devices: bool
+    controls_devices: bool | None
     swap_bounded: bool
     namespaces: int
     user_namespaces: bool
@@ -113,7 +113,7 @@ def look(home: Path, *, root: bool, nat: Callable[[], str]) -> Machine:
         calls=frozenset(name for name in CALLS if _answers(name)),
         pidfd_exit=_pidfd_exit(),
         pressure=_pressure(),
-        controls_devices=_controls_devices(),
+        controls_devices=_controls_devices(root),
         swap_bounded=_swap_bounded(),
         namespaces=_namespaces(),
         user_namespaces=_user_namespaces(),
@@ -182,11 +182,13 @@ def _pressure() -> bool:
     return bool(_lines("/proc/pressure/memory"))
 
 
-def _controls_devices() -> bool:
+def _controls_devices(root: bool) -> bool | None:
+    """None when only root can tell."""
     try:
-        return detect().controls_devices
+        hierarchy = detect()
     except OSError:
         return False
+    return hierarchy.controls_devices or (None if hierarchy.filters_devices and not root else False)
 
 
 def _swap_bounded() -> bool:

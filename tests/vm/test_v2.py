@@ -14,11 +14,13 @@ pytestmark = pytest.mark.xdist_group("vm")
 
 # Of the containers' tests those that the kernel has a say in.
 _KERNELS = ("test_inside", "test_life", "test_layers", "test_escape", "test_network")
+_SECURITY = ("files", "interpreter", "kernel", "limits", "planted", "processes", "settings")
 SUITES = {
     "doors": ["tests/real/linux"],
     "cgroups": ["tests/real/cgroup"],
     "journey": ["tests/vm/journey.py"],
     "containers": [f"tests/real/runtime/{name}.py" for name in _KERNELS],
+    "security": [f"tests/security/test_{name}.py" for name in _SECURITY],
 }
 
 

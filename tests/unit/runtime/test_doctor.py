@@ -119,6 +119,18 @@ def test_without_these_clusters_cannot_run(changes: dict[str, Any], name: str) -
 
 
 @pytest.mark.parametrize(
+    ("hierarchy", "cure"),
+    [("v1", "cgroup_enable=devices"), ("hybrid", "CGROUP_BPF"), ("v2", "CGROUP_BPF")],
+)
+def test_devices_are_controlled_as_the_hierarchy_can(hierarchy: str, cure: str) -> None:
+    checks = examine(
+        replace(FEATURES, hierarchy=hierarchy), replace(MACHINE, controls_devices=False)
+    )
+    (lack,) = (check for check in checks if check.name == "device control")
+    assert cure in lack.cure
+
+
+@pytest.mark.parametrize(
     ("changes", "names"),
     [
         ({"pidfd_exit": False}, ["exit codes by pidfd"]),
