@@ -11,6 +11,17 @@ from pathlib import Path
 import click
 
 from engine.home import default_home
+from podarium import completion
+from podarium.explorecommands import EXPLORING
+
+_CODES = """Exit codes: 0 done; 1 refused, failed, not there, a rule broken or a difference found; 2
+wrong usage; 130 interrupted. With --json the answer is one JSON document on standard output, and
+everything else is on standard error."""
+
+
+@click.group(epilog=_CODES)
+def image() -> None:
+    """Images: get and give them, look into them, clear them away. No cluster needs to run."""
 
 
 @click.command()
@@ -23,11 +34,13 @@ def load(archive: Path) -> None:
 
 
 @click.command()
-def images() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Every image as one JSON document.")
+@click.option("-q", "--quiet", is_flag=True, help="Print names only.")
+def images(as_json: bool, quiet: bool) -> None:
     """The images that every cluster of this machine shares."""
     from podarium.images import images
 
-    images(default_home())
+    images(default_home(), as_json=as_json, quiet=quiet)
 
 
 @click.command()
@@ -46,7 +59,7 @@ def pull(reference: str, platform: str, quiet: bool) -> None:
 
 
 @click.command()
-@click.argument("reference", metavar="REF")
+@click.argument("reference", metavar="REF", shell_complete=completion.images)
 @click.argument("destination", metavar="[DEST]", default="")
 @click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
 def push(reference: str, destination: str, quiet: bool) -> None:
@@ -57,7 +70,7 @@ def push(reference: str, destination: str, quiet: bool) -> None:
 
 
 @click.command()
-@click.argument("reference", metavar="REF")
+@click.argument("reference", metavar="REF", shell_complete=completion.images)
 @click.argument("name")
 def tag(reference: str, name: str) -> None:
     """Give an image one more name."""
@@ -67,7 +80,9 @@ def tag(reference: str, name: str) -> None:
 
 
 @click.command()
-@click.argument("references", metavar="REF...", nargs=-1, required=True)
+@click.argument(
+    "references", metavar="REF...", nargs=-1, required=True, shell_complete=completion.images
+)
 def rmi(references: tuple[str, ...]) -> None:
     """Remove names of images, and with its last name an image."""
     from podarium.images import remove
@@ -75,18 +90,35 @@ def rmi(references: tuple[str, ...]) -> None:
     remove(default_home(), references)
 
 
-@click.group()
-def image() -> None:
-    """Images: get and give them, look into them, clear them away."""
+@click.command()
+@click.argument(
+    "references", metavar="REF...", nargs=-1, required=True, shell_complete=completion.images
+)
+def inspect(references: tuple[str, ...]) -> None:
+    """All that is known about images, as JSON."""
+    from podarium.images import inspect
+
+    inspect(default_home(), references)
+
+
+@click.command()
+def prune() -> None:
+    """Remove the blobs and layers that no image needs."""
+    from podarium.images import prune
+
+    prune(default_home())
 
 
 for name, command in (
     ("ls", images),
+    ("inspect", inspect),
     ("load", load),
+    ("prune", prune),
     ("pull", pull),
     ("push", push),
-    ("tag", tag),
     ("rm", rmi),
+    ("tag", tag),
+    *((command.name, command) for command in EXPLORING),
 ):
     image.add_command(command, name)
 

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from engine.images.store import ImageStore
+from engine.kubelet.published import described
+from engine.types import codec
 from podarium.failure import Failure
+from podarium.output import bytes_text, print_table
 
 
 def store_of(home: Path) -> ImageStore:
@@ -29,16 +33,45 @@ def load(home: Path, archive: Path) -> None:
         raise Failure(f"{archive}: {error}") from None
 
 
-def images(home: Path) -> None:
-    lines = [("REFERENCE", "DIGEST", "LAYERS", "SIZE")]
-    for image in store_of(home).images():
-        size = sum(layer.unpacked_size or layer.size for layer in image.layers)
-        digest = str(image.digest).removeprefix("sha256:")[:12]
-        lines.append((image.reference, digest, str(len(image.layers)), f"{size / 1e6:.1f} MB"))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("   ".join(padded).rstrip())
+def images(home: Path, *, as_json: bool = False, quiet: bool = False) -> None:
+    stored = store_of(home).images()
+    if as_json:
+        click.echo(codec.encode(described(stored)))
+        return
+    if quiet:
+        for image in stored:
+            click.echo(image.reference)
+        return
+    rows = [("REFERENCE", "DIGEST", "LAYERS", "SIZE", "OWN", "SHARED", "CREATED")]
+    told_of = {told.digest: told for told in described(stored)}
+    for image in stored:
+        told = told_of[str(image.digest)]
+        shared = sum(layer.size for layer in told.layers if layer.shared_with)
+        sizes = (image.size, image.size - shared, shared)
+        rows.append(
+            (
+                image.reference,
+                image.digest.hex[:12],
+                str(len(image.layers)),
+                *map(bytes_text, sizes),
+                (told.created or "-")[:10],
+            )
+        )
+    print_table(rows, right={2, 3, 4, 5})
+
+
+def inspect(home: Path, references: Sequence[str]) -> None:
+    """Everything about images, as JSON."""
+    from engine.images.errors import ImageError
+
+    store = store_of(home)
+    try:
+        wanted = [store.resolve(reference).digest for reference in references]
+    except ImageError as error:
+        raise Failure(str(error)) from None
+    told = {image.digest: image for image in described(store.images())}
+    found = [told[str(digest)] for digest in wanted]
+    click.echo(msgspec.json.format(codec.encode(found), indent=2))
 
 
 def tag(home: Path, reference: str, name: str) -> None:
@@ -51,6 +84,16 @@ def tag(home: Path, reference: str, name: str) -> None:
     except ImageError as error:
         raise Failure(str(error)) from None
     click.echo(f"{image.reference} is {image.digest}")
+
+
+def prune(home: Path) -> None:
+    """Remove what no image needs."""
+    try:
+        freed = store_of(home).gc()
+    except OSError as error:
+        raise Failure(str(error)) from None
+    what = f"{freed.blobs} blobs and {freed.layers} layers"
+    click.echo(f"removed {what} that no image needs ({bytes_text(freed.size)} freed)")
 
 
 def remove(home: Path, references: Sequence[str]) -> None:
@@ -66,6 +109,6 @@ def remove(home: Path, references: Sequence[str]) -> None:
         except (ImageError, OSError) as error:
             failures.append(str(error))
         else:
-            click.echo(f"removed {name} ({freed.size / 1e6:.1f} MB freed)")
+            click.echo(f"removed {name} ({bytes_text(freed.size)} freed)")
     if failures:
         raise Failure("; ".join(failures))

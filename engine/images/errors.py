@@ -34,3 +34,7 @@ class ImageNotFound(ImageError):
             f"image {reference!r} is not in the store, which has {there}; get it with"
             " `podarium pull REF` or `podarium load -i ARCHIVE`"
         )
+
+
+class PathNotFound(ImageError):
+    """An image has no file of this name, or it is of another kind than was asked for."""

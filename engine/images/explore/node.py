@@ -7,11 +7,15 @@ directory that the archive only implies is told apart from one that it has.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+
+_SURROGATE = re.compile("[\udc80-\udcff]")
+_ESCAPED = re.compile(rb"\\(?:x([0-9a-f]{2})|\\)")
 
 
 class Kind(StrEnum):
@@ -85,8 +89,18 @@ def split(path: bytes) -> tuple[bytes, ...]:
 
 
 def shown(path: bytes) -> str:
-    """A path as text: absolute; bytes that are not UTF-8 become surrogates (PEP 383)."""
-    return "/" + path.decode("utf-8", "surrogateescape")
+    """A path as text, absolute: a byte that is not UTF-8 as `\\xNN`, a backslash doubled."""
+    text = path.replace(b"\\", b"\\\\").decode("utf-8", "surrogateescape")
+    return "/" + _SURROGATE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", text)
+
+
+def meant(text: str) -> bytes:
+    """The path that was told as `text` by shown(), or that somebody typed."""
+    told = text.encode("utf-8", "surrogateescape")
+    plain = _ESCAPED.sub(
+        lambda match: bytes.fromhex(match[1].decode()) if match[1] else b"\\", told
+    )
+    return b"/".join(split(plain))
 
 
 def alike(one: Node, other: Node) -> bool:
