@@ -38,7 +38,9 @@ def main() -> None:
         from podarium.oci import main as oci
 
         oci.main(sys.argv[2:])
-    cluster = dashboard_of(sys.argv[1:])
+    # A shell that completes a line (podarium/completion.py) gives no words, and wants no picture.
+    completing = "_PODARIUM_COMPLETE" in os.environ
+    cluster = None if completing else dashboard_of(sys.argv[1:])
     if cluster is not None and os.geteuid() == 0:
         from tui.prepaint import prepaint
 

@@ -8,43 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
-from engine.home import DEFAULT_CLUSTER, ClusterPaths, HomeError, default_home
-from podarium import imagecommands
+from engine.home import ClusterPaths, default_home
+from podarium import completion, imagecommands
+from podarium.clusteroption import cluster_option
 from podarium.failure import Failure
-
-
-class ClusterOf(click.ParamType[ClusterPaths]):
-    """A cluster's name, become its paths."""
-
-    name = "name"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> ClusterPaths:
-        if isinstance(value, ClusterPaths):
-            return value
-        try:
-            return ClusterPaths.of(default_home(), str(value))
-        except HomeError as error:
-            raise Failure(str(error), 2) from None
-
-
-def _inherited() -> str:
-    """`podarium --cluster x status` means the same as `podarium status --cluster x`."""
-    context = click.get_current_context(silent=True)
-    parent = context.find_root().params.get("paths") if context else None
-    return parent.name if isinstance(parent, ClusterPaths) else DEFAULT_CLUSTER
-
-
-cluster_option = click.option(
-    "--cluster",
-    "paths",
-    type=ClusterOf(),
-    default=_inherited,
-    metavar="NAME",
-    help="Which cluster; several live side by side.  [default: default]",
-)
-
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -74,7 +41,12 @@ def shape_options(command: Command) -> Command:
     metavar="FILE",
     help="Open the dashboard on any Kubernetes cluster instead of one of ours.",
 )
-@click.option("--context", metavar="NAME", help="Which of the kubeconfig's.  [default: current]")
+@click.option(
+    "--context",
+    metavar="NAME",
+    help="Which of the kubeconfig's.  [default: current]",
+    shell_complete=completion.contexts,
+)
 @click.option("--read-only", is_flag=True, help="A dashboard that can only look.")
 @click.pass_context
 def cli(
@@ -228,7 +200,7 @@ def delete(paths: ClusterPaths, kind: str, names: tuple[str, ...], namespace: st
 
 @cli.command()
 @cluster_option
-@click.argument("pod")
+@click.argument("pod", shell_complete=completion.pods)
 @click.option("-c", "--container", default="")
 @click.option("-n", "--namespace", default="default", show_default=True)
 @click.option("-f", "--follow", is_flag=True)
@@ -266,7 +238,7 @@ def logs(
 @click.option("-n", "--namespace", default="default", show_default=True)
 @click.option("-i", "--stdin", "interactive", is_flag=True, help="Pass standard input on.")
 @click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
-@click.argument("pod")
+@click.argument("pod", shell_complete=completion.pods)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(
     paths: ClusterPaths,
@@ -302,7 +274,7 @@ def exec_(
     show_default=True,
     help="Where to listen.",
 )
-@click.argument("pod")
+@click.argument("pod", shell_complete=completion.pods)
 @click.argument("ports", nargs=-1, required=True, metavar="LOCAL:REMOTE...")
 def port_forward(
     paths: ClusterPaths,
@@ -323,7 +295,7 @@ def port_forward(
 @click.option("-n", "--namespace", default="default", show_default=True)
 @click.option("--env", "-e", multiple=True, metavar="NAME=VALUE")
 @click.option("--detach", "-d", is_flag=True, help="Print the pod's name and leave it running.")
-@click.argument("image")
+@click.argument("image", shell_complete=completion.images)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def run(
     paths: ClusterPaths,
@@ -385,6 +357,13 @@ def keymap() -> None:
     from podarium.keymap import keymap
 
     keymap()
+
+
+@cli.command(name="completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_(shell: str) -> None:
+    """Code that lets a shell complete our words: eval "$(podarium completion bash)"."""
+    click.echo(completion.script(shell, cli))
 
 
 for command in imagecommands.COMMANDS:

@@ -29,7 +29,9 @@ def history(reference: str, whole: bool, as_json: bool) -> None:
 @click.command()
 @reference
 @click.argument("path", default="/")
-@click.option("--layer", type=_NUMBER, help="As it is when this layer is the topmost, 1 the lowest.")
+@click.option(
+    "--layer", type=_NUMBER, help="As it is when this layer is the topmost, 1 the lowest."
+)
 @click.option("--since", type=click.IntRange(0), help="Mark what changed after this layer.")
 @click.option("--depth", type=_NUMBER, default=1, show_default=True, help="How many levels.")
 @click.option("--changed", is_flag=True, help="Only what differs, at any depth.")

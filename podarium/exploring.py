@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from stat import filemode
+from urllib.parse import quote
 
 import click
 
+from engine.home import ClusterPaths
 from engine.images.errors import ImageError
 from engine.images.explore.duplicates import duplicates
 from engine.images.explore.explorer import Explorer, Opened
@@ -21,6 +23,7 @@ from engine.images.explore.waste import waste as find_waste
 from engine.kubelet import explored
 from engine.types import codec
 from engine.types.explored import Difference, TreePage, TreeRow, WasteReport
+from podarium.connection import ask
 from podarium.failure import Failure
 from podarium.images import store_of
 from podarium.output import bytes_text, print_table
@@ -244,6 +247,17 @@ def diff(home: Path, base: str, now: str, *, as_json: bool, code: bool) -> None:
     except (ImageError, OSError) as error:
         raise Failure(str(error)) from None
     print_difference(told, as_json=as_json, code=code)
+
+
+def diff_container(
+    paths: ClusterPaths, base: str, now: str, namespace: str, *, as_json: bool, code: bool
+) -> None:
+    """What a running container has that differs from an image: the cluster knows its files."""
+    pod, _, container = now.removeprefix("pod/").partition("/")
+    path = f"/podarium/v1/images/{quote(base)}/diff"
+    query = {"namespace": namespace, "pod": pod, "container": container, "limit": str(ALL)}
+    answer = ask(paths, lambda client: client.raw("GET", path, query=query))
+    print_difference(codec.decode(Difference, answer), as_json=as_json, code=code)
 
 
 def _print_json(answer: object) -> None:

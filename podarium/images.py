@@ -42,7 +42,9 @@ def images(home: Path, *, as_json: bool = False, quiet: bool = False) -> None:
         for image in stored:
             click.echo(image.reference)
         return
-    rows = [("REFERENCE", "DIGEST", "LAYERS", "SIZE", "OWN", "SHARED", "CREATED")]
+    rows: list[tuple[str, ...]] = [
+        ("REFERENCE", "DIGEST", "LAYERS", "SIZE", "OWN", "SHARED", "CREATED")
+    ]
     told_of = {told.digest: told for told in described(stored)}
     for image in stored:
         told = told_of[str(image.digest)]

@@ -251,7 +251,7 @@ def which(opened: Opened, path: str) -> Which:
                 visible=last is not None and (layer == last.layer or layer in last.live),
             )
         )
-    return Which(reference=opened.name, path=shown(subject), resolved=shown(resolved), words=words)
+    return Which(reference=opened.name, path=shown(asked), resolved=shown(resolved), words=words)
 
 
 def difference(base: Opened, now: Opened, *, offset: int = 0, limit: int = PAGE) -> Difference:

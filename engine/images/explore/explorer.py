@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.images.errors import BadImage, PathNotFound
+from engine.images.explore.indexed import IndexedTable
 from engine.images.explore.memory import MemoryTable
 from engine.images.explore.node import Kind, Node, Table, shown, split
 from engine.images.explore.stack import Stack
+from engine.images.layers import index
+from engine.images.layers.index import LayerIndex
 from engine.images.store import ImageStore
 from engine.images.types import Image, chain_ids
 from engine.linux.flags import RESOLVE
@@ -106,7 +109,7 @@ class Explorer:
             image.reference,
             Stack([self._table(folder) for folder in folders]),
             tuple(layer.created_by for layer in image.layers),
-            tuple(folders),
+            tuple(folder / "fs" for folder in folders),
         )
 
     def container(self, image: Opened, name: str, upper: Path) -> Opened:
@@ -126,14 +129,14 @@ class Explorer:
             folder = self._store.layers.find(diff_id, chain_id)
             if folder is None:
                 raise BadImage(f"{image.reference}: layer {diff_id} was removed meanwhile")
-            folders.append(folder / "fs")
+            folders.append(folder)
         return folders
 
     def _table(self, folder: Path) -> Table:
         with self._lock:
             known = self._tables.get(folder)
         if known is None:
-            known = MemoryTable.of_upper(folder)
+            known = IndexedTable(LayerIndex.open(folder / index.NAME))
             with self._lock:
                 self._tables[folder] = known
         return known

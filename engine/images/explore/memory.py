@@ -14,31 +14,13 @@ from pathlib import Path
 import msgspec
 
 from engine.images.errors import BadLayer
+from engine.images.explore.indexed import KINDS
 from engine.images.explore.node import Kind, Names, Node, join
 from engine.images.layers.base import OPAQUE, WHITEOUT_DEVICE
-from engine.images.tar import (
-    BLOCK_DEVICE,
-    CHAR,
-    DIRECTORY,
-    FIFO,
-    FILE,
-    HARDLINK,
-    SYMLINK,
-    Entry,
-    Parts,
-)
+from engine.images.tar import Entry, Parts
 from engine.linux.flags import RESOLVE
 from engine.linux.path import openat2
 
-_KINDS = {
-    FILE: Kind.FILE,
-    HARDLINK: Kind.HARDLINK,
-    SYMLINK: Kind.SYMLINK,
-    CHAR: Kind.CHAR,
-    BLOCK_DEVICE: Kind.BLOCK,
-    DIRECTORY: Kind.DIRECTORY,
-    FIFO: Kind.FIFO,
-}
 _MODES = {
     stat.S_IFREG: Kind.FILE,
     stat.S_IFDIR: Kind.DIRECTORY,
@@ -183,7 +165,7 @@ def _summed(node: Node, sums: tuple[int, int, int]) -> Node:
 
 
 def _node(entry: Entry) -> Node:
-    kind = _KINDS.get(entry.kind)
+    kind = KINDS.get(entry.kind)
     if kind is None:
         raise BadLayer(f"{b'/'.join(entry.parts)!r}: an entry of type {entry.kind!r}")
     return Node(
@@ -199,7 +181,6 @@ def _node(entry: Entry) -> Node:
 
 def _walk(root: int) -> Iterator[tuple[Parts, Node]]:
     """Every name below an open directory, a directory before what is in it; links not followed."""
-    links: dict[int, bytes] = {}
     pending: list[Parts] = [()]
     while pending:
         parent = pending.pop()
@@ -213,7 +194,7 @@ def _walk(root: int) -> Iterator[tuple[Parts, Node]]:
             for name in map(os.fsencode, sorted(os.listdir(directory))):
                 parts = (*parent, name)
                 try:
-                    node = _found(directory, name, b"/".join(parts), links)
+                    node = _found(directory, name)
                 except FileNotFoundError:
                     continue
                 if node.is_directory:
@@ -223,7 +204,7 @@ def _walk(root: int) -> Iterator[tuple[Parts, Node]]:
             os.close(directory)
 
 
-def _found(directory: int, name: bytes, path: bytes, links: dict[int, bytes]) -> Node:
+def _found(directory: int, name: bytes) -> Node:
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     kind = _MODES[stat.S_IFMT(status.st_mode)]
     link, opaque, size = b"", False, 0
@@ -235,9 +216,6 @@ def _found(directory: int, name: bytes, path: bytes, links: dict[int, bytes]) ->
         link = os.readlink(name, dir_fd=directory)
     elif kind is Kind.FILE:
         size = status.st_size
-        first = links.setdefault(status.st_ino, path) if status.st_nlink > 1 else path
-        if first != path:
-            kind, link, size = Kind.HARDLINK, first, 0
     return Node(
         kind,
         mode=stat.S_IMODE(status.st_mode),

@@ -8,11 +8,11 @@ read; and what only one layer has is answered from that layer's own sums.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.images.errors import BadImage
-from engine.images.explore.node import Kind, Node, Table, join, shown, split
+from engine.images.explore.node import Kind, Names, Node, Table, join, shown, split
 
 _LINKS = 40  # MAXSYMLINKS
 
@@ -151,19 +151,41 @@ class Stack:
         return settle(words)
 
     def _add_up(self, path: bytes, live: Live) -> tuple[int, int]:
+        """What each of the layers has there, but for the names that several of them have."""
         total = count = 0
-        pending = [(path, live)]
+        pending = [(path, self._nodes(path, live))]
         while pending:
             at, merged = pending.pop()
-            for name, found in self.names(at, merged).items():
-                count += 1
-                if not found.live:
-                    total += found.node.size
-                elif len(found.live) == 1:
-                    total, count = total + found.node.total, count + found.node.count
-                else:
-                    pending.append((join(at, name), found.live))
+            tables = [(layer, self.tables[layer].directory(at)) for layer, _ in merged]
+            total += sum(node.total for _, node in merged)
+            count += sum(node.count for _, node in merged)
+            for name in _shared(names for _, names in tables):
+                words = [(layer, names[name]) for layer, names in tables if name in names]
+                for _, node in words:
+                    total -= node.total + node.size
+                    count -= node.count + (node.kind is not Kind.WHITEOUT)
+                top = settle(words)
+                if top is not None:
+                    count += 1
+                    total += top.node.size
+                    pending.append((join(at, name), [w for w in words if w[0] in top.live]))
         return total, count
+
+    def _nodes(self, path: bytes, live: Live) -> list[tuple[int, Node]]:
+        if not path:
+            return [(layer, self.tables[layer].root) for layer in live]
+        parent, _, name = path.rpartition(b"/")
+        return [(layer, self.tables[layer].directory(parent)[name]) for layer in live]
+
+
+def _shared(listings: Iterable[Names]) -> set[bytes]:
+    """The names that are in more than one listing."""
+    seen: set[bytes] = set()
+    shared: set[bytes] = set()
+    for names in listings:
+        shared |= seen & names.keys()
+        seen |= names.keys()
+    return shared
 
 
 def settle(words: Sequence[tuple[int, Node]]) -> Found | None:
