@@ -40,6 +40,7 @@ from engine.images.registry.session import Session
 from engine.images.types import Digest
 from podarium.failure import Failure
 from podarium.images import store_of
+from podarium.output import bytes_text
 
 _INTERRUPTED = 130
 _DIGITS = 12
@@ -55,7 +56,7 @@ def pull(home: Path, reference: str, platform: str, *, quiet: bool) -> None:
     if quiet:
         click.echo(done.digest)
         return
-    how = f"{_size(done.transferred)} in {done.seconds:.1f} s" if done.new else "is up to date"
+    how = f"{bytes_text(done.transferred)} in {done.seconds:.1f} s" if done.new else "is up to date"
     click.echo(f"{done.image.reference} ({done.digest}): {how}")
 
 
@@ -68,7 +69,7 @@ def push(home: Path, reference: str, destination: str, *, quiet: bool) -> None:
     if quiet:
         click.echo(done.digest)
         return
-    what = f"{_size(done.transferred)} in {done.seconds:.1f} s"
+    what = f"{bytes_text(done.transferred)} in {done.seconds:.1f} s"
     click.echo(f"{done.reference} ({done.digest}): {what}")
 
 
@@ -139,7 +140,7 @@ def _lines(doing: str) -> Watch:
         elif isinstance(event, Retrying):
             click.echo(f"{event.why}; again in {event.seconds:.1f} s", err=True)
         elif event.state in (State.DONE, State.PRESENT):
-            what = f"{event.kind} {_short(event.digest)} {_size(event.size)}"
+            what = f"{event.kind} {_short(event.digest)} {bytes_text(event.size)}"
             click.echo(f"{what} {_note(event)}", err=True)
 
     return show
@@ -148,13 +149,9 @@ def _lines(doing: str) -> Watch:
 def _note(blob: BlobProgress) -> str:
     if blob.state is State.PRESENT:
         return "already there"
-    resumed = f"gone on from {_size(blob.resumed)}" if blob.resumed else ""
+    resumed = f"gone on from {bytes_text(blob.resumed)}" if blob.resumed else ""
     return resumed or ("done" if blob.state is State.DONE else "")
 
 
 def _short(digest: Digest) -> str:
     return digest.hex[:_DIGITS]
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size} bytes"
