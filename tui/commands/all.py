@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from . import deleting, editing, logs, marking, navigation, nodes, objects, workloads  # noqa: F401
+from . import (  # noqa: F401
+    deleting,
+    editing,
+    logs,
+    marking,
+    navigation,
+    nodes,
+    objects,
+    tables,
+    workloads,
+)
 from .command import COMMANDS
 
 __all__ = ["COMMANDS"]

@@ -115,7 +115,7 @@ def mark(desk: Desk) -> None:
     group="Logs",
 )
 async def save(desk: Desk) -> None:
-    await desk.save()
+    await desk.save("log")
 
 
 @command(

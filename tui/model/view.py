@@ -20,6 +20,8 @@ from .column import Column, Layout, gap_of, join, layout
 from .columns import Listing, namespaced
 from .place import Within
 
+STATES = ("STATUS", "REASON")
+"""Headings of the columns whose colour is a row's state."""
 CALM_SECONDS = 4.0
 """Time between two orders by a live number."""
 
@@ -44,10 +46,20 @@ class _Reversed:
 class View:
     """The rows of a list, as keys in order, and how to draw them."""
 
-    def __init__(self, cluster: Cluster, listing: Listing, within: Within | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        listing: Listing,
+        within: Within | None = None,
+        hidden: frozenset[str] = frozenset(),
+    ) -> None:
+        """`hidden`: headings of columns that are not shown."""
         self.cluster = cluster
         self.listing = listing
         self.within = within
+        self.hidden = hidden
+        self.only_problems = False
+        """Whether rows in which all is well are left out."""
         self.namespace = ""
         """Only this namespace; all when empty."""
         self.filter = ""
@@ -119,9 +131,17 @@ class View:
     def _shown(self, obj: Object) -> bool:
         if not self._belongs(obj):
             return False
+        if self.only_problems and not self._troubled(obj):
+            return False
         if self._match is filters.everything:
             return True
         return self._match(self.text(obj), obj.metadata.labels)
+
+    def _troubled(self, obj: Object) -> bool:
+        """Whether the colour of its state asks for attention."""
+        states = [column for column in self.listing.columns if column.head in STATES]
+        cells = [column.cell(self.cluster, obj, column.width) for column in states]
+        return any(cell and cell[0][1] in ("bad", "warn") for cell in cells)
 
     def rebuild(self) -> None:
         """Filter and order everything again."""
@@ -221,7 +241,9 @@ class View:
         found = self._layouts.get(width)
         if found is None:
             hide = (self.namespace or not namespaced(self.listing.kind)) and "NAMESPACE"
-            chosen = [c for c in self.listing.columns if c.head != hide]
+            chosen = [
+                c for c in self.listing.columns if c.head != hide and c.head not in self.hidden
+            ]
             if self.within is not None and self.within.relation == "node":
                 chosen = [c for c in chosen if c.head != "NODE"]
             found = self._layouts[width] = layout(chosen, width - 1)
@@ -280,7 +302,7 @@ class View:
 
     def _gutter(self, pieces: list[tuple[Column, int, Line]]) -> tuple[str, str]:
         for column, _, cell in pieces:
-            if column.head in ("STATUS", "REASON") and cell:
+            if column.head in STATES and cell:
                 role = cell[0][1]
                 return ("▎", role) if role in ("bad", "warn", "busy") else (" ", "text")
         return (" ", "text")
@@ -306,6 +328,12 @@ class View:
                 line(("◌ ◌ ◌", "accent")),
                 line((f"Loading {kind} …", "text bold")),
                 line(("the first list is on its way", "dim")),
+            ]
+        elif self.only_problems and self.total:
+            words = [
+                line(("✔", "ok")),
+                line((f"Nothing is wrong with any of {self.total}", "text bold")),
+                line(("^z", "key"), (" shows them all", "dim")),
             ]
         elif self.filter and self.total:
             words = [

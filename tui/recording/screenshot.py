@@ -20,8 +20,7 @@ from ..model.cluster import Cluster
 from ..model.place import OVERVIEW, Place
 from ..model.pods import key_of, status
 from ..screens.main import MainScreen
-from ..themes.palette import DARK, PALETTES
-from .svg import to_svg
+from .picture import picture
 
 if TYPE_CHECKING:
     from ..endpoint import Connection
@@ -52,20 +51,6 @@ Settled = Callable[[Cluster], bool]
 
 class NotSettled(Exception):
     """The cluster did not come to the expected state in time."""
-
-
-def picture(app: PodariumApp, title: str = "podarium") -> str:
-    """What is on screen as SVG."""
-    palette = PALETTES.get(app.theme, DARK)
-    strips = app.screen._compositor.render_strips()
-    return to_svg(
-        [list(strip) for strip in strips],
-        app.size.width,
-        title=title,
-        background=palette.colours["background"],
-        foreground=palette.colours["text"],
-        bar=palette.colours["bar"],
-    )
 
 
 def charted(cluster: Cluster, ticks: int = CHART_TICKS) -> bool:

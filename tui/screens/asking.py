@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from ..commands.desk import Choice
 from ..render.spans import Block
 from .ask import Ask, AskNumber, AskText
+from .checklist import Checklist
 from .editor import EditorFailure, edit_text
 from .review import Review
+from .saving import save
 from .shell import open_shell
 
 if TYPE_CHECKING:
@@ -44,6 +46,26 @@ class Asking:
         except EditorFailure as failure:
             self._screen.flash(str(failure), "bad")
             return None
+
+    async def choose_columns(self) -> None:
+        screen = self._screen
+        view, hidden = screen.view, screen.hidden
+        heads = [column.head for column in view.listing.columns if column.head not in ("", "NAME")]
+        shown = {head: head not in view.hidden for head in heads}
+        kind = view.listing.kind
+        chosen = await screen.app.push_screen_wait(Checklist(f"columns of {kind}", shown))
+        if chosen is None:
+            return
+        try:
+            hidden.choose(kind, chosen)
+        except OSError as error:
+            screen.flash(f"for now only: {error.filename}: {error.strerror}", "warn")
+        view.hidden = hidden.of(kind)
+        view.forget_layout()
+        screen.table.repaint()
+
+    async def save(self, what: str) -> None:
+        await save(self._screen, what)
 
     async def shell(self, key: str, part: str) -> None:
         namespace, _, name = key.rpartition("/")

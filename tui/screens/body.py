@@ -34,6 +34,8 @@ class Body(Horizontal):
         self.log_view = LogView(id="log")
         self.preview = Sheet(id="preview")
         self.strip = Sheet(id="strip")
+        self.alone = False
+        """Whether a list is shown without what else there is room for."""
         self.side = Vertical(self.preview, id="side")
 
     def compose(self) -> ComposeResult:
@@ -55,14 +57,13 @@ class Body(Horizontal):
         """Put one view in sight, with what stands around it where there is room."""
         for view in (self.sheet, self.table, self.text, self.log_view):
             view.display = view is shown
-        listed = shown is self.table
+        company = shown is self.table and not self.alone
         size = self.screen.size
-        self.side.display = (
-            listed and size.width >= PREVIEW_FROM and self.view.listing.kind in PREVIEWED
-        )
+        known = self.view.listing.kind in PREVIEWED
+        self.side.display = company and known and size.width >= PREVIEW_FROM
         width, height = STRIP_FROM
         roomy = size.width >= width and size.height >= height
-        self.strip.display = listed and roomy and "stats" not in self.cluster.missing
+        self.strip.display = company and roomy and "stats" not in self.cluster.missing
         self.strip.source = lambda w, h, t: strip(self.cluster, self.view, w, h)
 
     def show_list(self, view: View, key: str) -> None:

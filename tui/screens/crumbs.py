@@ -21,6 +21,8 @@ def crumb(place: Place, cluster: Cluster, namespace: str, view: View | None = No
         space = f" in {namespace}" if namespace else ""
         hidden = f" /{view.filter}" if view is not None and view.filter else ""
         count = f" {len(view.order)}" if view is not None else ""
+        if view is not None and view.only_problems:
+            count += " with problems"
         if view is not None and view.marks:
             count += f" · {len(view.marked())} marked"
         return f"{place.kind}{count}{where}{space}{hidden}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from engine.types.meta import Object
 from ..commands import line as command_line
 from ..commands.all import COMMANDS
 from ..commands.desk import Choice
-from ..model import log_file
 from ..model.cluster import Cluster
 from ..model.columns import namespaced
 from ..model.journal import Entry
@@ -326,18 +324,6 @@ class ScreenDesk(Asking):
         if not self._screen.log_view.mark(f"mark {clock}"):
             self.flash("there is no line to mark", "warn")
 
-    async def save(self) -> None:
-        place = self.place
-        words = (place.namespace, place.name, place.part or "all")
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.cluster.now()))
-        lines = self._screen.log_view.lines()
-        try:
-            file = await asyncio.to_thread(log_file.save, "-".join((*words, stamp)), lines)
-        except OSError as error:
-            self.flash(f"cannot save: {error.filename or ''} {error.strerror or error}", "bad")
-            return
-        self.flash(f"{len(lines)} lines in {file}", "ok")
-
     def copy(self) -> None:
         text = self._screen.log_view.in_sight()
         self._screen.app.copy_to_clipboard(text)
@@ -361,7 +347,16 @@ class ScreenDesk(Asking):
                 return
 
     def toggle(self, what: str) -> None:
-        view = self._screen.log_view
+        screen = self._screen
+        view = screen.log_view
+        if what == "problems":
+            screen.view.only_problems = not screen.view.only_problems
+            screen.view.rebuild()
+            screen.table.update()
+            screen.tell_place()
+        elif what == "whole":
+            screen.body.alone = not screen.body.alone
+            screen.body.display_only(screen.table)
         if what == "follow":
             view.toggle_follow()
         elif what == "wrap":

@@ -22,6 +22,7 @@ from ..commands.kubectl import of_place
 from ..model.boot import Boot
 from ..model.cluster import Cluster
 from ..model.columns import listing
+from ..model.hidden import Hidden
 from ..model.journal import Journal
 from ..model.place import TEXTS, Place, Within
 from ..model.view import View
@@ -82,6 +83,7 @@ class MainScreen(Screen[None]):
         self.prompt_line = Prompt(lambda: list(cluster.objects("namespaces")))
         self.desk = ScreenDesk(self)
         self.journal = Journal()
+        self.hidden = Hidden()
         self.reading = Reading(self)
         self._flush_due = False
         self._cost = 0.0
@@ -260,18 +262,16 @@ class MainScreen(Screen[None]):
 
     def _show_list(self, visit: Visit) -> None:
         place = visit.place
-        view = View(self.cluster, listing(place.kind), place.within)
+        view = View(self.cluster, listing(place.kind), place.within, self.hidden.of(place.kind))
         view.namespace = self.namespace
         view.set_filter(visit.filter)
         self.body.show_list(view, visit.key)
-        self._focus()
+        if not self.prompt_line.open:
+            self.focus_body()
 
     def _display(self, view: Sheet | Table | TextView | LogView) -> None:
         """Swap the view in the body."""
         self.body.display_only(view)
-        self._focus()
-
-    def _focus(self) -> None:
         if not self.prompt_line.open:
             self.focus_body()
 
