@@ -246,7 +246,7 @@ class Cluster:
                 )
                 for shape, runtime in zip(config.nodes, runtimes, strict=True)
             ]
-            self._api.gateway = gateway = Gateway(kubelets)
+            self._api.gateway = gateway = Gateway(kubelets, self.paths.home)
             for kubelet in kubelets:
                 self._run(kubelet.run(), kubelet.name)
             self._run(gateway.run(), "statistics")

@@ -1,5 +1,5 @@
 """What the API asks of nodes: a pod's log, sessions in its containers, connections to its ports, a
-container's anatomy, everyone's statistics.
+container's anatomy, everyone's statistics, the images they share.
 
 The API knows nodes only by this protocol; whoever composes the cluster gives it an implementation.
 """
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.types.core import Pod
+from engine.types.explored import Difference, Layers, TreePage, WasteReport, Which
+from engine.types.imagework import ImageEvent
 from engine.types.stats import Tick
 
 
@@ -66,8 +68,81 @@ class Session(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class TreeOptions:
+    """Which part of an image's tree is wanted, and how.
+
+    `layer` is the topmost that is looked at (None: the last), `since` the one it is compared with
+    (None: nothing is marked). With `changed` only what differs, at any depth.
+    """
+
+    path: str = "/"
+    layer: int | None = None
+    since: int | None = None
+    depth: int = 1
+    changed: bool = False
+    by_size: bool = False
+    offset: int = 0
+    limit: int = 1000
+
+
+class ImageGateway(Protocol):
+    """The images that all nodes of the machine share. All raise StatusError."""
+
+    async def layers(self, reference: str) -> Layers:
+        """Its layers and its history."""
+        ...
+
+    async def tree(self, reference: str, options: TreeOptions) -> TreePage:
+        """Names in one of its directories."""
+        ...
+
+    async def waste(self, reference: str, *, same: bool, offset: int, limit: int) -> WasteReport:
+        """What it wastes; with `same` also which of its files are equal."""
+        ...
+
+    async def which(self, reference: str, path: str) -> Which:
+        """Which layers have a path."""
+        ...
+
+    async def diff(self, base: str, now: str, *, offset: int, limit: int) -> Difference:
+        """What differs between two images."""
+        ...
+
+    async def diff_container(
+        self, base: str, pod: Pod, container: str, *, offset: int, limit: int
+    ) -> Difference:
+        """What a container has that differs from an image."""
+        ...
+
+    async def read(
+        self, reference: str, path: str, *, layer: int | None, offset: int, limit: int
+    ) -> bytes:
+        """Some of a file's bytes, as a container or just one layer has it."""
+        ...
+
+    def pull(self, reference: str, platform: str) -> AsyncIterator[ImageEvent]:
+        """Get it from its registry; leaving the stream ends the transfer, and loses nothing."""
+        ...
+
+    def push(self, reference: str, destination: str) -> AsyncIterator[ImageEvent]:
+        """Give it to a registry, under its own name or another."""
+        ...
+
+    def remove(self, reference: str) -> AsyncIterator[ImageEvent]:
+        """Forget a name, and with an image's last one the image."""
+        ...
+
+    def prune(self) -> AsyncIterator[ImageEvent]:
+        """Remove what no image needs."""
+        ...
+
+
 class NodeGateway(Protocol):
     """Every node of the cluster, reached by the pods they run."""
+
+    @property
+    def images(self) -> ImageGateway: ...
 
     def logs(self, pod: Pod, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         """Chunks of the log as the container wrote them; raise StatusError when there is none."""

@@ -16,6 +16,7 @@ from engine.api.bootstrap import bootstrap
 from engine.api.cluster import Cluster
 from engine.api.discovery import Discovery
 from engine.api.gateway import NodeGateway
+from engine.api.images import Images
 from engine.api.janitor import Janitor
 from engine.api.metrics import Metrics
 from engine.api.nodes import Nodes
@@ -59,6 +60,7 @@ class Api:
         self._reader = Reader(store, self.hub, clock)
         self._verbs = Verbs(store, self._writer)
         self._nodes = Nodes(store, clock, gateway)
+        self._images = Images(lambda: self._nodes.reach().images, self._nodes.pod)
         self._metrics = Metrics(store, self._nodes)
         self._subresources = Subresources(store, self._writer, self._verbs, self._nodes, clock)
         self._cluster = Cluster(store, clock, name=name, id=id)
@@ -108,6 +110,7 @@ class Api:
             or self._cluster.answer(parts, request)
             or self._metrics.answer(parts, request)
             or await self._nodes.answer(parts, request)
+            or await self._images.answer(parts, request)
         )
         if answer is not None:
             return answer

@@ -8,13 +8,16 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any, Protocol
 
 from engine.images.errors import ImageError
+from engine.images.rootfs import open_rootfs
 from engine.images.types import Image
 from engine.kubelet import conversation, logs, qos
 from engine.kubelet.anatomy import anatomy
 from engine.kubelet.conversation import NotExecuted
+from engine.kubelet.images import NodeImages
 from engine.kubelet.kubelet import Kubelet
 from engine.kubelet.logs import LogOptions
 from engine.kubelet.published import follow_images
@@ -35,9 +38,11 @@ class NodeLogOptions(LogOptions, Protocol):
 
 
 class Gateway:
-    def __init__(self, kubelets: Sequence[Kubelet]) -> None:
+    def __init__(self, kubelets: Sequence[Kubelet], home: Path) -> None:
+        """`home` has the settings of registries."""
         self._kubelets = {kubelet.name: kubelet for kubelet in kubelets}
         self._stats = Stats(kubelets)
+        self.images = NodeImages(kubelets[0].node.images, home, self._upper)
 
     async def run(self) -> None:
         """Count every second, follow the image store; until cancelled."""
@@ -123,6 +128,15 @@ class Gateway:
         """A connection to a port of the pod's own loopback. Raise StatusError."""
         kubelet, _ = self._find(pod)
         return await conversation.dial(kubelet.node.runtime, pod, port)
+
+    def _upper(self, pod: Pod, container: str) -> tuple[Path, str]:
+        """Where a container writes, and its image."""
+        _, worker = self._find(pod)
+        declared, life = worker.container(container), worker.lives.record(container).life
+        if declared is None or life is None:
+            raise NotFound("containers", container)
+        folder = worker.ground.folders.container(container, life.attempt)
+        return open_rootfs(folder).upper, declared.image
 
     def _running(self, pod: Pod, container: str) -> tuple[Runtime, Container, str]:
         kubelet, worker = self._find(pod)

@@ -138,5 +138,7 @@ class Explorer:
         if known is None:
             known = IndexedTable(LayerIndex.open(folder / index.NAME))
             with self._lock:
+                for gone in [each for each in self._tables if not each.exists()]:
+                    del self._tables[gone]
                 self._tables[folder] = known
         return known

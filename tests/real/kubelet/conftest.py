@@ -85,7 +85,7 @@ class Cluster:
             hierarchy=self.hierarchy,
             relaunch=self._relaunch,
         )
-        self.gateway = Gateway([self.kubelet])
+        self.gateway = Gateway([self.kubelet], self.paths.home)
         self.api.gateway = self.gateway
         self._running = [
             asyncio.create_task(self.kubelet.run()),

@@ -29,6 +29,7 @@ class World:
         self,
         method: str,
         path: str,
+        /,
         body: Any = None,
         *,
         content_type: str = "",
@@ -42,14 +43,14 @@ class World:
         request = Request(method, path, query, {k: v for k, v in headers.items() if v}, raw)
         return await self.api.handle(request)
 
-    async def ask(self, method: str, path: str, body: Any = None, **more: str) -> Any:
+    async def ask(self, method: str, path: str, /, body: Any = None, **more: str) -> Any:
         """The answer's data; fails on anything but success."""
         response = await self.send(method, path, body, **more)
         assert isinstance(response.body, bytes)
         assert response.status < 300, response.body
         return json.loads(response.body)
 
-    async def refused(self, method: str, path: str, body: Any = None, **more: str) -> Any:
+    async def refused(self, method: str, path: str, /, body: Any = None, **more: str) -> Any:
         """The Status of a request that must fail."""
         response = await self.send(method, path, body, **more)
         assert isinstance(response.body, bytes)
