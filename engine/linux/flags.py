@@ -1,6 +1,6 @@
 """Flags in the kernel's spelling, without their prefix: MS_NOSUID is MS.NOSUID."""
 
-from enum import IntEnum, IntFlag
+from engine.linux.names import IntEnum, IntFlag
 
 
 class MS(IntFlag):
@@ -186,13 +186,6 @@ class CAP(IntEnum):
     PERFMON = 38
     BPF = 39
     CHECKPOINT_RESTORE = 40
-
-
-# IntFlag's own operators make an object of every result: 4 µs, and in a process that was just made
-# each page that they write to is copied first. Flags that are joined are plain numbers.
-for _kind in (MS, MNT, CLONE, RESOLVE, AT, OPEN_TREE, MOVE_MOUNT, MOUNT_ATTR, CLOSE_RANGE):
-    for _operator in ("__or__", "__ror__", "__and__", "__rand__"):
-        setattr(_kind, _operator, getattr(int, _operator))
 
 
 def cap_number(name: str) -> int:

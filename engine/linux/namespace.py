@@ -2,10 +2,10 @@
 
 import ctypes
 import os
-import signal
 
-from engine.linux.call import check, libc
+from engine.linux.call import check, libc, string, syscall
 from engine.linux.flags import CLONE
+from engine.linux.signals import SIG
 from engine.linux.table import NR
 
 _unshare = libc.unshare
@@ -53,7 +53,7 @@ def clone3(flags: CLONE | int, *, cgroup: int | None = None) -> tuple[int, int]:
     arguments = _CloneArgs(
         flags=flags | CLONE.PIDFD | (0 if cgroup is None else CLONE.INTO_CGROUP),
         pidfd=ctypes.addressof(pidfd),
-        exit_signal=signal.SIGCHLD,
+        exit_signal=SIG.CHLD,
         cgroup=cgroup or 0,
     )
     number, pointer = ctypes.c_long(NR["clone3"]), ctypes.byref(arguments)
@@ -83,6 +83,16 @@ def setns(fd: int, flags: CLONE | int) -> None:
     """
     if _setns(fd, flags) < 0:
         check(-1, f"setns {_names(flags)}")
+
+
+def sethostname(name: bytes) -> None:
+    """sethostname(2), of our UTS namespace; at most 64 bytes."""
+    syscall("sethostname", string(name), len(name), about=name)
+
+
+def setdomainname(name: bytes) -> None:
+    """setdomainname(2), the same for the NIS domain name."""
+    syscall("setdomainname", string(name), len(name), about=name)
 
 
 def _names(flags: int) -> str:

@@ -16,9 +16,7 @@ import resource
 import time
 
 from engine.linux.process import close_range
-from engine.runtime import wire
 from engine.runtime.ops.base import Context, Op, shown
-from engine.runtime.ops.codec import decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +44,10 @@ def wait(
 ) -> NoReturn:
     """The same in two parts: apply `ops`, tell so by a byte, and wait on `sock` for (names of ENDS,
     the other ops encoded) with those descriptors. A failure waits too, for one to hear of it."""
+    # What only a keeper needs, and has.
+    from engine.runtime import wire
+    from engine.runtime.ops.codec import decode
+
     trace: list[int] = []
     failure: BaseException | None = None
     try:

@@ -7,7 +7,6 @@ about eight steps a call, where the usual chain of equality tests needs hundreds
 from __future__ import annotations
 
 import errno
-import functools
 import struct
 
 from engine.linux.table import AUDIT_ARCH, MACHINE, numbers
@@ -49,7 +48,6 @@ _REACH = 255
 _WORD = 0xFFFFFFFF
 
 
-@functools.lru_cache(maxsize=64)
 def compile(profile: Profile, machine: str = MACHINE) -> bytes:
     """The profile as an array of struct sock_filter, for seccomp(2).
 

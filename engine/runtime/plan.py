@@ -7,6 +7,7 @@ then no_new_privileges, then seccomp as late as can be; descriptors closed last.
 
 from __future__ import annotations
 
+import functools
 import os
 import posixpath
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ from engine.runtime.spec import Mount, Spec
 _TERMINALS = ("c 5:2 rw", "c 136:* rw")
 
 __all__ = ["Plan", "PlanError", "Preparation", "Step", "Target", "compile", "prepare"]
+
+# Most containers have the same profile.
+_filter = functools.lru_cache(maxsize=64)(filter.compile)
 
 _SANDBOX = ("network", "ipc", "uts")
 _OWN = {"pid": CLONE.NEWPID, "mount": CLONE.NEWNS, "cgroup": CLONE(0)}
@@ -262,7 +266,7 @@ def _confine(spec: Spec, machine: str, stdin: bool) -> Iterator[Op]:
         user=process.User(user.uid, user.gid, user.additional_gids, user.umask),
         capabilities=process.Capabilities(**sets),
         no_new_privileges=asked.no_new_privileges,
-        seccomp=None if profile is None else process.Seccomp(filter.compile(profile, machine)),
+        seccomp=None if profile is None else process.Seccomp(_filter(profile, machine)),
         exec=process.Exec(
             tuple(os.fsencode(word) for word in asked.args),
             tuple(os.fsencode(entry) for entry in asked.env),

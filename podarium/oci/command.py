@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
+
+from engine.runtime.oci.jsontext import compose
+from podarium.oci.options import Syntax
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,24 +14,17 @@ if TYPE_CHECKING:
 
 
 class Command:
-    """`add` declares its arguments, `run` does it and gives the exit status."""
+    """`run` does it and gives the exit status."""
 
-    def __init__(
-        self,
-        help: str,
-        add: Callable[[argparse.ArgumentParser], None],
-        run: Callable[[Any], int],
-    ) -> None:
+    def __init__(self, help: str, syntax: Syntax, run: Callable[[Any], int]) -> None:
         self.help = help
-        self.add = add
+        self.syntax = syntax
         self.run = run
 
 
-def container(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="CONTAINER")
+CONTAINER = Syntax((), ("CONTAINER",))
 
 
-def write(document: object, indent: int | None = None) -> None:
+def write(document: object, indent: str = "") -> None:
     """JSON to whoever asked."""
-    json.dump(document, sys.stdout, indent=indent)
-    sys.stdout.write("\n")
+    sys.stdout.write(compose(document, indent) + "\n")

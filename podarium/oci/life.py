@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
-from podarium.oci.command import Command, container
+from podarium.oci.command import CONTAINER, Command
+from podarium.oci.options import Option, Syntax
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,43 +13,35 @@ if TYPE_CHECKING:
     from engine.runtime.oci.launch import Cloned
 
 
-def _creating(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bundle", "-b", default=".", metavar="DIRECTORY")
-    _process(parser)
-    parser.add_argument("--no-pivot", action="store_true", help="refused")
-    for option in ("--no-new-keyring", "--no-subreaper"):
-        parser.add_argument(option, action="store_true", help="accepted")
-    container(parser)
-
-
-def _process(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pid-file", default="", metavar="FILE")
-    parser.add_argument("--console-socket", default="", metavar="SOCKET")
-    parser.add_argument("--preserve-fds", type=int, default=0, metavar="N")
-
-
-def _run_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--detach", "-d", action="store_true")
-    parser.add_argument("--keep", action="store_true", help="do not delete it when it has ended")
-    _creating(parser)
-
-
-def _exec_arguments(parser: argparse.ArgumentParser) -> None:
-    _process(parser)
-    parser.add_argument("--process", "-p", default="", metavar="FILE", help="process.json")
-    parser.add_argument("--tty", "-t", action="store_true")
-    parser.add_argument("--detach", "-d", action="store_true")
-    parser.add_argument("--cwd", default="")
-    parser.add_argument("--user", "-u", default="", metavar="UID[:GID]")
-    parser.add_argument("--env", "-e", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--cap", "-c", action="append", default=[])
-    parser.add_argument("--additional-gids", "-g", action="append", type=int, default=[])
-    parser.add_argument("--no-new-privs", action="store_true")
-    parser.add_argument("--ignore-paused", action="store_true", help="accepted")
-    parser.add_argument("--process-label", default="")
-    parser.add_argument("--apparmor", default="")
-    container(parser)
-    parser.add_argument("args", nargs=argparse.REMAINDER, metavar="COMMAND")
+_PROCESS = (
+    Option("--pid-file", value="FILE", default=""),
+    Option("--console-socket", value="SOCKET", default=""),
+    Option("--preserve-fds", value="N", read=int, default=0),
+)
+_CREATING = (
+    Option("--bundle", "-b", value="DIRECTORY", default="."),
+    *_PROCESS,
+    Option("--no-pivot", help="refused"),
+    Option("--no-new-keyring", help="accepted"),
+    Option("--no-subreaper", help="accepted"),
+)
+_DETACH = Option("--detach", "-d")
+_RUNNING = (_DETACH, Option("--keep", help="do not delete it when it has ended"), *_CREATING)
+_EXECUTING = (
+    *_PROCESS,
+    Option("--process", "-p", value="FILE", default="", help="process.json"),
+    Option("--tty", "-t"),
+    _DETACH,
+    Option("--cwd", value="DIRECTORY", default=""),
+    Option("--user", "-u", value="UID[:GID]", default=""),
+    Option("--env", "-e", value="NAME=VALUE", many=True),
+    Option("--cap", "-c", value="CAPABILITY", many=True),
+    Option("--additional-gids", "-g", value="GID", read=int, many=True),
+    Option("--no-new-privs"),
+    Option("--ignore-paused", help="accepted"),
+    Option("--process-label", value="LABEL", default=""),
+    Option("--apparmor", value="PROFILE", default=""),
+)
 
 
 def _create(options: Any) -> int:
@@ -59,7 +50,7 @@ def _create(options: Any) -> int:
     _refuse_no_pivot(options)
     creation.create(
         options.root,
-        options.id,
+        options.container,
         options.bundle,
         console=_console(options),
         pid_file=options.pid_file,
@@ -92,7 +83,7 @@ def _run(options: Any) -> int:
     stay, console = _attended(options, terminal)
     created = creation.create(
         options.root,
-        options.id,
+        options.container,
         options.bundle,
         console=console,
         pid_file=options.pid_file,
@@ -100,17 +91,16 @@ def _run(options: Any) -> int:
     )
     try:
         if stay is not None:
-            stay.begin()
             stay.take_terminal()
-        starting.start(options.root, options.id)
+        starting.start(options.root, options.container)
     except BaseException:
-        ending.delete(options.root, options.id, force=True)
+        ending.delete(options.root, options.container, force=True)
         raise
     if stay is None:
         return 0
     code = stay.wait(created.pid)
     if not options.keep:
-        ending.delete(options.root, options.id, force=True)
+        ending.delete(options.root, options.container, force=True)
     return code
 
 
@@ -119,11 +109,12 @@ def _attended(options: Any, terminal: bool) -> tuple[Foreground | None, int]:
     console = _console(options)
     if options.detach:
         return None, console
-    from engine.runtime.oci.console import Relay
     from engine.runtime.oci.foreground import Foreground
 
     if not terminal or console >= 0:
         return Foreground(None), console
+    from engine.runtime.oci.console import Relay
+
     relay = Relay()
     return Foreground(relay), relay.theirs.fileno()
 
@@ -138,20 +129,19 @@ def _exec(options: Any) -> int:
     elif not options.args:
         raise ConfigError("exec: a command, or --process FILE")
     else:
-        found = state.load(options.root, options.id)
+        found = state.load(options.root, options.container)
         process = execution.process_of(found, _changes(options))
     stay, console = _attended(options, process.get("terminal").flag())
     if stay is not None and stay.relays and not process.get("consoleSize"):
         columns, rows = own_size()
         process.raw["consoleSize"] = {"width": columns, "height": rows}
     cloned: Cloned = execution.execute(
-        options.root, options.id, process, console=console, keep=options.preserve_fds
+        options.root, options.container, process, console=console, keep=options.preserve_fds
     )
     if options.pid_file:
         state.write_pid(options.pid_file, cloned.pid)
     if stay is None:
         return 0
-    stay.begin()
     stay.take_terminal()
     return stay.wait(cloned.pid)
 
@@ -181,61 +171,41 @@ def _changes(options: Any) -> dict[str, Any]:
 def _start(options: Any) -> int:
     from engine.runtime.oci import starting
 
-    starting.start(options.root, options.id)
+    starting.start(options.root, options.container)
     return 0
-
-
-def _kill_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", "-a", action="store_true", help="every process of it")
-    container(parser)
-    parser.add_argument("signal", nargs="?", default="SIGTERM")
 
 
 def _kill(options: Any) -> int:
+    from engine.linux.signals import signal_number
     from engine.runtime.oci import ending
-
-    ending.kill(options.root, options.id, signal_number(options.signal), every=options.all)
-    return 0
-
-
-def signal_number(word: str) -> int:
-    """Of "9", "KILL", "sigkill" or "RTMIN+3". Raise ConfigError."""
-    import signal
-
     from engine.runtime.oci.document import ConfigError
 
-    if word.isdecimal() and 0 < int(word) < signal.NSIG:
-        return int(word)
-    name, _, more = word.upper().removeprefix("SIG").partition("+")
-    found = signal.Signals.__members__.get("SIG" + name)
-    if found is None or (more and not more.isdecimal()):
-        raise ConfigError(f"signal {word!r} is not one of signal(7)")
-    return int(found) + int(more or 0)
-
-
-def _delete_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--force", "-f", action="store_true", help="kill it first")
-    container(parser)
+    try:
+        number = signal_number(options.signal or "TERM")
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    ending.kill(options.root, options.container, number, every=options.all)
+    return 0
 
 
 def _delete(options: Any) -> int:
     from engine.runtime.oci import ending
 
-    ending.delete(options.root, options.id, force=options.force)
+    ending.delete(options.root, options.container, force=options.force)
     return 0
 
 
 def _pause(options: Any) -> int:
     from engine.runtime.oci import changing
 
-    changing.pause(options.root, options.id)
+    changing.pause(options.root, options.container)
     return 0
 
 
 def _resume(options: Any) -> int:
     from engine.runtime.oci import changing
 
-    changing.resume(options.root, options.id)
+    changing.resume(options.root, options.container)
     return 0
 
 
@@ -245,6 +215,9 @@ _NUMBERS = {
     "--cpu-share": "cpu.shares",
     "--cpu-burst": "cpu.burst",
     "--cpu-idle": "cpu.idle",
+    "--cpu-rt-period": "cpu.realtimePeriod",
+    "--cpu-rt-runtime": "cpu.realtimeRuntime",
+    "--blkio-weight": "blockIO.weight",
     "--pids-limit": "pids.limit",
 }
 _SIZES = {
@@ -253,15 +226,12 @@ _SIZES = {
     "--memory-swap": "memory.swap",
 }
 _SETS = {"--cpuset-cpus": "cpu.cpus", "--cpuset-mems": "cpu.mems"}
-
-
-def _update_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--resources", "-r", default="", metavar="FILE", help="- for stdin")
-    for option, name in _NUMBERS.items():
-        parser.add_argument(option, dest=name, type=int)
-    for option, name in (_SIZES | _SETS).items():
-        parser.add_argument(option, dest=name)
-    container(parser)
+_UPDATING = (
+    Option("--resources", "-r", value="FILE", default="", help="JSON; - for what is read"),
+    *(Option(name, value="N", read=int) for name in _NUMBERS),
+    *(Option(name, value="BYTES", help="as 64m; -1 for no limit") for name in _SIZES),
+    *(Option(name, value="LIST", help="as 0-3,7") for name in _SETS),
+)
 
 
 def _update(options: Any) -> int:
@@ -270,23 +240,42 @@ def _update(options: Any) -> int:
     if options.resources:
         resources = changing.resources_from(options.resources)
     else:
-        given = vars(options)
-        values = {name: given[name] for name in (_NUMBERS | _SETS).values()}
-        for name in _SIZES.values():
-            values[name] = None if given[name] is None else changing.size(given[name])
-        resources = changing.resources_of(values)
-    changing.update(options.root, options.id, resources)
+        fields = _NUMBERS | _SETS | _SIZES
+        given = {name: getattr(options, name[2:].replace("-", "_")) for name in fields}
+        for name in _SIZES:
+            if given[name] is not None:
+                given[name] = changing.size(given[name])
+        resources = changing.resources_of({fields[name]: value for name, value in given.items()})
+    changing.update(options.root, options.container, resources)
     return 0
 
 
 COMMANDS = {
-    "create": Command("everything up to the exec of the program", _creating, _create),
-    "start": Command("let a created container execute its program", container, _start),
-    "run": Command("create and start, and stay until it ends", _run_arguments, _run),
-    "kill": Command("send a signal", _kill_arguments, _kill),
-    "delete": Command("remove what is left of a container", _delete_arguments, _delete),
-    "exec": Command("run another process in a container", _exec_arguments, _exec),
-    "pause": Command("stop every process of a container", container, _pause),
-    "resume": Command("let them go on", container, _resume),
-    "update": Command("change the limits of a container", _update_arguments, _update),
+    "create": Command(
+        "everything up to the exec of the program", Syntax(_CREATING, ("CONTAINER",)), _create
+    ),
+    "start": Command("let a created container execute its program", CONTAINER, _start),
+    "run": Command(
+        "create and start, and stay until it ends", Syntax(_RUNNING, ("CONTAINER",)), _run
+    ),
+    "kill": Command(
+        "send a signal",
+        Syntax((Option("--all", "-a", help="every process"),), ("CONTAINER", "SIGNAL?")),
+        _kill,
+    ),
+    "delete": Command(
+        "remove what is left of a container",
+        Syntax((Option("--force", "-f", help="kill it first"),), ("CONTAINER",)),
+        _delete,
+    ),
+    "exec": Command(
+        "run another process in a container",
+        Syntax(_EXECUTING, ("CONTAINER",), "COMMAND..."),
+        _exec,
+    ),
+    "pause": Command("stop every process of a container", CONTAINER, _pause),
+    "resume": Command("let them go on", CONTAINER, _resume),
+    "update": Command(
+        "change the limits of a container", Syntax(_UPDATING, ("CONTAINER",)), _update
+    ),
 }

@@ -1,89 +1,105 @@
 """`podarium oci`, and `podarium-oci` for `podman --runtime`: the command line of runc and crun.
 
-podman runs this several times for each container, so it starts as little as it can: no click, and
-each command's parser and modules only for that command. What clones a process first executes
-itself again from a read-only mount (engine/runtime/interpreter.py), without site-packages.
+podman runs this several times for each container, so it starts as little as it can: without
+site-packages (bin/podarium-oci), and of the standard library only what is written in C or is small.
+What clones a process first executes itself again from a read-only mount
+(engine/runtime/interpreter.py).
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from podarium.oci.options import Given, Option, Syntax, UsageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from typing import NoReturn
 
-# Options before the command that take a value.
-_GLOBAL = ("--root", "--log", "--log-format", "--cgroup-manager", "--rootless", "--criu")
+    from podarium.oci.command import Command
+
 # These make processes that turn into a container's.
 _CLONING = ("create", "run", "exec")
-
-
-def command_of(words: list[str]) -> str:
-    """The command among the words, or ""."""
-    rest = iter(words)
-    for word in rest:
-        if not word.startswith("-"):
-            return word
-        if word in _GLOBAL:
-            next(rest, None)
-    return ""
+GLOBAL = Syntax(
+    (
+        Option("--root", value="DIRECTORY", default="", help="where states are kept"),
+        Option("--log", value="FILE", default="", help="where errors go, besides stderr"),
+        Option("--log-format", value="FORMAT", default="text", choices=("text", "json")),
+        Option("--version", "-v"),
+        Option("--debug", help="accepted"),
+        Option("--systemd-cgroup", help="accepted: directories of cgroups are made as it would"),
+        *(
+            Option(name, value="WORD", help="accepted")
+            for name in ("--cgroup-manager", "--rootless", "--criu", "--log-level")
+        ),
+    ),
+    ("COMMAND?",),
+    "...",
+)
 
 
 def main(words: list[str] | None = None) -> None:
     """The console script."""
+    # What is made lives as long as we do, which is not long.
+    gc.disable()
     words = sys.argv[1:] if words is None else words
-    name = command_of(words)
-    if name in _CLONING and not {"-h", "--help"} & set(words):
-        _seal(words)
+    given = Given()
+    try:
+        GLOBAL.read(words, given)
+        if given.command in _CLONING:
+            _seal(words)
+        command = _command(given)
+        command.syntax.read(given.args, given)
+    except UsageError as error:
+        sys.stderr.write(f"podarium-oci: {error} (--help tells what there is)\n")
+        _end("", 2)
+    if given.help:
+        usage = f"podarium-oci {given.command} {command.syntax.usage()}"
+        _end(f"{usage}: {command.help}\n{command.syntax.help()}")
+    try:
+        _end("", command.run(given))
+    except Exception as error:  # noqa: BLE001 - told in words
+        _fail(given, error)
+        _end("", 1)
+
+
+def _command(given: Given) -> Command:
+    """The one that was asked for; ends with what was, if that is help or the version."""
+    from engine.runtime.oci.state import default_root
     from podarium.oci import life, telling
 
+    if given.version:
+        _end(_version())
+    given.root = given.root or default_root()
     commands = life.COMMANDS | telling.COMMANDS
-    chosen = {name: commands[name]} if name in commands else commands
-    parser = _parser()
-    below = parser.add_subparsers(required=True, metavar="COMMAND")
-    for each, command in chosen.items():
-        command.add(below.add_parser(each, help=command.help, description=command.help))
-    options = parser.parse_args(words)
-    try:
-        code = commands[name].run(options)
-    except Exception as error:  # noqa: BLE001 - told in words below
-        _fail(options, error)
-        code = 1
+    if given.command in commands:
+        return commands[given.command]
+    if given.help or not given.command:
+        lines = [f"  {name:8}  {command.help}\n" for name, command in commands.items()]
+        usage = f"podarium-oci {GLOBAL.usage()}\n{GLOBAL.help()}commands:\n{''.join(lines)}"
+        _end(usage, 0 if given.help else 2)
+    raise UsageError(f"{given.command!r} is none of {', '.join(commands)}")
+
+
+def _end(text: str, code: int = 0) -> NoReturn:
+    sys.stdout.write(text)
     sys.stdout.flush()
     sys.stderr.flush()
     # Nothing of the interpreter's is worth taking down.
     os._exit(code)
 
 
-def _parser() -> ArgumentParser:
-    import argparse
-
-    from engine.runtime.oci.state import default_root
-
-    found = argparse.ArgumentParser(
-        prog="podarium-oci", description="Run containers as the OCI runtime specification has it."
-    )
-    found.add_argument("--root", default=default_root(), help="where states are kept")
-    found.add_argument("--log", default="", metavar="FILE", help="where errors go, besides stderr")
-    found.add_argument("--log-format", choices=("text", "json"), default="text")
-    found.add_argument("--debug", action="store_true", help="accepted")
-    found.add_argument("--systemd-cgroup", action="store_true", help="accepted: cgroupfs is used")
-    for option in ("--cgroup-manager", "--rootless", "--criu"):
-        found.add_argument(option, help="accepted")
-    found.add_argument("--version", "-v", action="version", version=_version())
-    return found
-
-
 def _version() -> str:
     from engine.runtime.oci.document import VERSION
     from engine.types.version import PODARIUM
 
-    return f"podarium-oci version {PODARIUM}, spec: {VERSION}"
+    # As runc tells it, which others read line by line.
+    return f"podarium-oci version {PODARIUM}\nspec: {VERSION}\n"
 
 
 def _seal(words: list[str]) -> None:
@@ -109,7 +125,7 @@ def _seal(words: list[str]) -> None:
     os.execv(interpreter, [interpreter, "-I", "-S", os.path.abspath(__file__), *words])
 
 
-def _fail(options: Namespace, error: Exception) -> None:
+def _fail(options: Given, error: Exception) -> None:
     from engine.runtime.errors import RuntimeFailure
     from engine.runtime.oci.document import ConfigError
     from engine.runtime.oci.state import StateError
@@ -131,9 +147,9 @@ def _log(path: str, form: str, text: str) -> None:
     from engine.runtime.oci.state import now
 
     if form == "json":
-        import json
+        from engine.runtime.oci.jsontext import compose
 
-        line = json.dumps({"msg": text, "level": "error", "time": now()})
+        line = compose({"msg": text, "level": "error", "time": now()})
     else:
         line = f"{now()} error {text}"
     try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
 
-from podarium.oci.command import Command, container, write
+from podarium.oci.command import CONTAINER, Command, write
+from podarium.oci.options import Option, Syntax
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 def _state(options: Any) -> int:
     from engine.runtime.oci import state
 
-    found = state.load(options.root, options.id)
+    found = state.load(options.root, options.container)
     status = found.status(found.hierarchy())
-    write(found.document(status), indent=2)
+    write(found.document(status), "  ")
     return 0
-
-
-def _list_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", "-f", choices=("table", "json"), default="table")
-    parser.add_argument("--quiet", "-q", action="store_true", help="names alone")
 
 
 def _list(options: Any) -> int:
@@ -41,33 +36,21 @@ def _list(options: Any) -> int:
     return 0
 
 
-def _ps_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", "-f", choices=("table", "json"), default="table")
-    container(parser)
-    parser.add_argument("ps", nargs=argparse.REMAINDER, metavar="OPTIONS", help="of ps(1)")
-
-
 def _ps(options: Any) -> int:
     from engine.runtime.oci import state, telling
 
-    found = state.load(options.root, options.id)
+    found = state.load(options.root, options.container)
     if options.format == "json":
         write(telling.pids(found))
     else:
-        sys.stdout.write(telling.processes(found, options.ps) + "\n")
+        sys.stdout.write(telling.processes(found, options.args) + "\n")
     return 0
-
-
-def _events_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stats", action="store_true", help="once, and no more")
-    parser.add_argument("--interval", default="5s", help="between two, as 5s")
-    container(parser)
 
 
 def _events(options: Any) -> int:
     from engine.runtime.oci import state, telling
 
-    found = state.load(options.root, options.id)
+    found = state.load(options.root, options.container)
     write(telling.event(found))
     while not options.stats and found.alive():
         sys.stdout.flush()
@@ -77,11 +60,11 @@ def _events(options: Any) -> int:
     return 0
 
 
-def _spec_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bundle", "-b", default=".", metavar="DIRECTORY")
-
-
 def _spec(options: Any) -> int:
+    import site
+
+    # Where the library of records is, that the engine's own specs are made of.
+    site.main()
     from engine.runtime.oci.example import config
 
     with open(os.path.join(options.bundle, "config.json"), "x") as file:
@@ -92,19 +75,35 @@ def _spec(options: Any) -> int:
 def _features(options: Any) -> int:
     from engine.runtime.oci.features import features
 
-    write(features(), indent=2)
+    write(features(), "  ")
     return 0
 
 
-def _nothing(parser: argparse.ArgumentParser) -> None:
-    """No arguments."""
-
+_FORMAT = Option("--format", "-f", value="FORMAT", default="table", choices=("table", "json"))
 
 COMMANDS = {
-    "state": Command("what is known of a container, as JSON", container, _state),
-    "list": Command("every container", _list_arguments, _list),
-    "ps": Command("the processes of a container", _ps_arguments, _ps),
-    "events": Command("the counters of a container, as JSON", _events_arguments, _events),
-    "spec": Command("write an example of a config.json", _spec_arguments, _spec),
-    "features": Command("what this runtime can do, as JSON", _nothing, _features),
+    "state": Command("what is known of a container, as JSON", CONTAINER, _state),
+    "list": Command(
+        "every container", Syntax((_FORMAT, Option("--quiet", "-q", help="names alone"))), _list
+    ),
+    "ps": Command(
+        "the processes of a container", Syntax((_FORMAT,), ("CONTAINER",), "OPTIONS of ps(1)"), _ps
+    ),
+    "events": Command(
+        "the counters of a container, as JSON",
+        Syntax(
+            (
+                Option("--stats", help="once, and no more"),
+                Option("--interval", value="TIME", default="5s", help="between two, as 5s"),
+            ),
+            ("CONTAINER",),
+        ),
+        _events,
+    ),
+    "spec": Command(
+        "write an example of a config.json",
+        Syntax((Option("--bundle", "-b", value="DIRECTORY", default="."),)),
+        _spec,
+    ),
+    "features": Command("what this runtime can do, as JSON", Syntax(()), _features),
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 
 from engine.linux.pidfd import pidfd_open, pidfd_send_signal
+from engine.linux.signals import SIG
 from engine.runtime.cgroup import tree, units
 from engine.runtime.cgroup.api import Hierarchy, Resources
 from engine.runtime.cgroup.sampling import V1Sampler
@@ -151,7 +151,7 @@ class V1(Hierarchy):
                     continue
             for pid in held.keys() & self.procs(path):
                 try:
-                    pidfd_send_signal(held[pid], signal.SIGKILL)
+                    pidfd_send_signal(held[pid], SIG.KILL)
                 except ProcessLookupError:
                     continue
         finally:

@@ -6,9 +6,9 @@ The container's process stays behind: whoever started us and is its reaper (conm
 from __future__ import annotations
 
 import os
-import socket
 
 from engine.linux.process import capget, set_dumpable, start_time
+from engine.linux.unix import listen
 from engine.runtime.cgroup.api import Hierarchy, detect
 from engine.runtime.errors import StartError
 from engine.runtime.oci import launch, state
@@ -72,32 +72,31 @@ def _create(
     container: State, bundle: Bundle, hierarchy: Hierarchy, console: int, keep: int
 ) -> None:
     _, permitted, _ = capget()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        container.at_socket(listener.bind)
-        listener.listen(1)
-        plan = compile(
-            bundle,
-            container.id,
-            hierarchy,
-            held=permitted,
-            listener=listener.fileno(),
-            state=container.told("creating"),
-            keep=keep,
-        )
-        context = Context(hierarchy)
-        context.console = console
-        launch.apply(plan.host_ops, context)
-        # Until it executes its own program, the container's process is a copy of us.
-        set_dumpable(False)
-        pid_namespace = _open_pid_namespace(plan.join_pid)
-        cloned = launch.clone(
-            plan.child_ops,
-            context,
-            plan.clone_flags,
-            plan.cgroup if plan.born else None,
-            hierarchy,
-            pid_namespace,
-        )
+    listener = container.at_socket(listen)
+    plan = compile(
+        bundle,
+        container.id,
+        hierarchy,
+        held=permitted,
+        listener=listener,
+        state=container.told("creating"),
+        keep=keep,
+    )
+    context = Context(hierarchy)
+    context.console = console
+    launch.apply(plan.host_ops, context)
+    # Until it executes its own program, the container's process is a copy of us.
+    set_dumpable(False)
+    pid_namespace = _open_pid_namespace(plan.join_pid)
+    cloned = launch.clone(
+        plan.child_ops,
+        context,
+        plan.clone_flags,
+        plan.cgroup if plan.born else None,
+        hierarchy,
+        pid_namespace,
+    )
+    os.close(listener)
     container.fields["pid"] = cloned.pid
     container.fields["pidStart"] = start_time(cloned.pid)
     container.fields["steps"] = cloned.steps

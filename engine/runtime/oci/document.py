@@ -6,7 +6,7 @@ Whatever is not as the specification says is refused with the name of the field,
 
 from __future__ import annotations
 
-import json
+from engine.runtime.oci.jsontext import compose, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Value:
     def _be(self, kind: type, name: str) -> Any:
         # bool is an int to Python, and not to JSON.
         if not isinstance(self.raw, kind) or (kind is int and isinstance(self.raw, bool)):
-            raise self.error(f"must be {name}, not {json.dumps(self.raw)}")
+            raise self.error(f"must be {name}, not {compose(self.raw)}")
         return self.raw
 
     def get(self, *names: str) -> Value:
@@ -98,7 +98,7 @@ def read(path: str, what: str) -> Value:
     """The document in a file. Raise ConfigError, naming it as `what`, when it is not one."""
     try:
         with open(path, "rb") as file:
-            found = json.load(file)
+            found = parse(file.read())
     except ValueError as error:
         raise ConfigError(f"{what} {path}: not JSON: {error}") from None
     except OSError as error:

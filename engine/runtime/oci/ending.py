@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 
 from engine.linux.pidfd import pidfd_open, pidfd_send_signal
+from engine.linux.signals import SIG
 from engine.runtime.cgroup.api import Hierarchy
 from engine.runtime.oci import state
 from engine.runtime.oci.document import Value, read
@@ -22,11 +22,11 @@ def kill(root: str, id: str, number: int, *, every: bool) -> None:
     container = state.load(root, id)
     hierarchy = container.hierarchy()
     config = read(container.config_path, "container")
-    if every or (number == signal.SIGKILL and not _own_pids(config.get("linux"))):
+    if every or (number == SIG.KILL and not _own_pids(config.get("linux"))):
         _signal_all(container, hierarchy, number)
     elif not signal_first(container, number) and not every:
         raise StateError(f"container {id!r} is stopped: container not running")
-    elif number == signal.SIGKILL and container.status(hierarchy) == PAUSED:
+    elif number == SIG.KILL and container.status(hierarchy) == PAUSED:
         # v1's freezer keeps even this from a process.
         hierarchy.freeze(container.cgroup, False)
 
@@ -54,7 +54,7 @@ def signal_first(container: State, number: int) -> bool:
 
 
 def _signal_all(container: State, hierarchy: Hierarchy, number: int) -> None:
-    if number == signal.SIGKILL:
+    if number == SIG.KILL:
         hierarchy.kill(container.cgroup)
         return
     for pid in hierarchy.procs(container.cgroup):
@@ -101,7 +101,7 @@ def end(container: State, hierarchy: Hierarchy) -> None:
     except ProcessLookupError:
         fd = -1
     hierarchy.kill(container.cgroup)
-    signal_first(container, signal.SIGKILL)
+    signal_first(container, SIG.KILL)
     if fd < 0:
         return
     try:

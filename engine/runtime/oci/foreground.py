@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 
 from engine.linux.pidfd import pidfd_open, pidfd_send_signal
-from engine.runtime.oci.console import Relay
+from engine.linux.signals import SIG, read_signals, set_mask, signalfd
 
-# All but those that tell us about ourselves.
-_FORWARDED = {
-    s
-    for s in signal.Signals
-    if s not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH)
-}
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from engine.runtime.oci.console import Relay
+
+# All but those that tell us about ourselves, and that nobody can wait for.
+_OWN = {SIG.KILL, SIG.STOP, SIG.CHLD, SIG.PIPE, SIG.SEGV, SIG.BUS, SIG.ILL, SIG.FPE}
+_WATCHED = frozenset(range(1, 65)) - _OWN
 
 
 class Foreground:
@@ -22,22 +22,14 @@ class Foreground:
 
     def __init__(self, relay: Relay | None) -> None:
         self._relay = relay
-        self._wakeup, self._woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        # Whoever we clone undoes this before it executes anything (ops/process.py, Signals).
+        set_mask(_WATCHED)
+        self._signals = signalfd(_WATCHED)
 
     @property
     def relays(self) -> bool:
         """Whether our terminal is joined to its."""
         return self._relay is not None
-
-    def begin(self) -> None:
-        """Once it is cloned, so that it inherits none of this."""
-        for number in (*_FORWARDED, signal.SIGWINCH):
-            try:
-                signal.signal(number, lambda *_: None)
-            except (OSError, ValueError):
-                # Reserved by the C library.
-                continue
 
     def take_terminal(self) -> None:
         """Once it has one, and before its program runs, which may ask how large it is."""
@@ -59,14 +51,14 @@ class Foreground:
         pidfd = pidfd_open(pid)
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
-        poll.register(self._wakeup, select.POLLIN)
+        poll.register(self._signals, select.POLLIN)
         if self._relay is not None:
             poll.register(self._relay.fd, select.POLLIN)
             poll.register(0, select.POLLIN)
         ended = False
         while not ended:
             for fd, _ in poll.poll():
-                if fd == self._wakeup:
+                if fd == self._signals:
                     self._pass_on(pidfd)
                 elif fd == pidfd:
                     ended = True
@@ -83,8 +75,8 @@ class Foreground:
             poll.unregister(fd)
 
     def _pass_on(self, pidfd: int) -> None:
-        for number in os.read(self._wakeup, 4096):
-            if number == signal.SIGWINCH:
+        for number in read_signals(self._signals):
+            if number == SIG.WINCH:
                 if self._relay is not None:
                     self._relay.resize()
                 continue

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import marshal
 import os
-import socket
 
 from engine.linux.process import set_dumpable
+from engine.linux.unix import accept
 from engine.runtime.ops.base import Context, Op
 
 TYPE_CHECKING = False
@@ -111,9 +111,8 @@ class Gate(Op):
     def apply(self, context: Context) -> None:
         os.write(context.report, marshal.dumps(("created", context.warnings)))
         os.close(context.report)
-        with socket.socket(fileno=self.listener) as listener:
-            connection, _ = listener.accept()
-        context.report = connection.detach()
+        context.report = accept(self.listener)
+        os.close(self.listener)
 
     def describe(self) -> str:
         return "be created, and wait to be started"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 
+from engine.linux.signals import SIG, set_default, set_mask
 from engine.runtime.errors import StartError
 from engine.runtime.oci.document import Value
 
@@ -64,8 +64,9 @@ class Hook:
     def _execute(self, reader: int, failed: int) -> None:
         try:
             os.dup2(reader, 0)
-            for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
+            for number in (SIG.PIPE, SIG.XFSZ, SIG.INT):
+                set_default(number)
+            set_mask(frozenset())
             env = dict(entry.split("=", 1) for entry in self.env if "=" in entry)
             os.execve(self.path, self.args, env)
         except OSError as error:
@@ -80,7 +81,7 @@ class Hook:
                 poll = select.poll()
                 poll.register(fd, select.POLLIN)
                 if not poll.poll(self.timeout * 1000):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(pid, SIG.KILL)
                     os.waitpid(pid, 0)
                     text = f"hook was still running after {self.timeout} s"
                     raise OSError(errno.ETIMEDOUT, text, self.path)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 
 from engine.linux.flags import CLONE
 from engine.linux.namespace import clone3, setns
+from engine.linux.unix import socketpair
 from engine.runtime import child
 from engine.runtime.errors import StartError
 from engine.runtime.oci.report import Report
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class Cloned(Report):
     """Of our own child."""
 
-    def __init__(self, pid: int, socket: socket.socket, steps: list[tuple[str, str]]) -> None:
+    def __init__(self, pid: int, socket: int, steps: list[tuple[str, str]]) -> None:
         super().__init__(socket, steps)
         self.pid = pid
 
     def reap(self) -> None:
         """It has failed, and ends when nobody answers it."""
-        self.socket.close()
+        os.close(self.socket)
         os.waitpid(self.pid, 0)
 
 
@@ -59,17 +59,17 @@ def clone(
 ) -> Cloned:
     """`cgroup`, when it is born there; `pid_namespace`: a descriptor to join first, for good."""
     # Packets, so that one message is one read; and both ways, so that it can be answered.
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socketpair()
     into = hierarchy.directory_fd(cgroup) if cgroup is not None else None
     open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     if pid_namespace >= 0:
         setns(pid_namespace, CLONE.NEWPID)
     pid, pidfd = clone3(flags, cgroup=into)
     if pid == 0:
-        ours.close()
-        context.report = theirs.detach()
+        os.close(ours)
+        context.report = theirs
         child.run(list(ops), context, open_files)
-    theirs.close()
+    os.close(theirs)
     os.close(pidfd)
     if into is not None:
         os.close(into)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import marshal
-import socket
+import os
 
 from engine.runtime.errors import StartError
 from engine.runtime.oci.gate import GO
@@ -16,9 +16,9 @@ _MESSAGE = 65536
 
 
 class Report:
-    """The socket that it says it on. `steps`: what it does, and to what."""
+    """The descriptor of the socket that it says it on. `steps`: what it does, and to what."""
 
-    def __init__(self, socket: socket.socket, steps: list[tuple[str, str]]) -> None:
+    def __init__(self, socket: int, steps: list[tuple[str, str]]) -> None:
         self.socket = socket
         self.steps = steps
         self.warnings: list[str] = []
@@ -29,7 +29,7 @@ class Report:
         Raise StartError when it fails, and whatever an answer raises.
         """
         heard = False
-        while data := self.socket.recv(_MESSAGE):
+        while data := os.read(self.socket, _MESSAGE):
             kind, *facts = marshal.loads(data)
             if kind == "failed":
                 index, number, text, about = facts
@@ -42,7 +42,7 @@ class Report:
                 heard = True
             elif kind in answers:
                 answers[kind]()
-                self.socket.send(GO)
+                os.write(self.socket, GO)
         if not heard:
             text = "its process ended before it could execute the program"
             raise StartError("set-up", "", 0, text, "")

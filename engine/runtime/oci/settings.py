@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
-import socket
 import stat
 import struct
 
 from engine.linux import terminal
-from engine.linux.call import libc, string, syscall
+from engine.linux.call import syscall
 from engine.linux.flags import AT, CLONE, OPEN_TREE
 from engine.linux.mount import open_tree
-from engine.linux.namespace import setns
+from engine.linux.namespace import setdomainname, sethostname, setns
 from engine.runtime.ops import rootfd
 from engine.runtime.ops.base import Context, Op, quoted, shown
 from engine.runtime.ops.process import Exec
@@ -71,12 +69,9 @@ class Names(Op):
 
     def apply(self, context: Context) -> None:
         if self.hostname:
-            socket.sethostname(self.hostname)
+            sethostname(os.fsencode(self.hostname))
         if self.domainname:
-            name = string(os.fsencode(self.domainname))
-            if libc.setdomainname(name, len(name)) < 0:
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number), self.domainname)
+            setdomainname(os.fsencode(self.domainname))
 
     def describe(self) -> str:
         return f"be called {self.hostname} {self.domainname}".rstrip()

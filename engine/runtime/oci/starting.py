@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 
+from engine.linux.unix import connect
 from engine.runtime.oci import state
 from engine.runtime.oci.document import read
 from engine.runtime.oci.hooks import run_hooks
@@ -19,9 +19,8 @@ def start(root: str, id: str) -> None:
         status = container.status(container.hierarchy())
         if status != CREATED:
             raise StateError(f"container {id!r} is {status}, and only a created one can be started")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gate:
-            container.at_socket(gate.connect)
-            os.unlink(container.socket)
-            steps = [(str(name), str(about)) for name, about in container.fields["steps"]]
-            Report(gate, steps).listen("ready", {})
+        gate = container.at_socket(connect)
+        os.unlink(container.socket)
+        steps = [(str(name), str(about)) for name, about in container.fields["steps"]]
+        Report(gate, steps).listen("ready", {})
         run_hooks(read(container.config_path, "container"), "poststart", container.told(RUNNING))

@@ -12,13 +12,13 @@ it is asked of the kernel, by a pid and the moment that pid began.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
 
 from engine.linux.process import pid_alive
 from engine.runtime.cgroup.api import Hierarchy, detect
 from engine.runtime.oci.document import VERSION
+from engine.runtime.oci.jsontext import compose, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class State:
     def save(self) -> None:
         temporary = os.path.join(self.directory, ".state.json")
         with open(temporary, "w") as file:
-            json.dump(self.fields, file)
+            file.write(compose(self.fields))
         os.rename(temporary, os.path.join(self.directory, "state.json"))
 
     def locked(self) -> _Locked:
@@ -111,13 +111,13 @@ class State:
 
     def told(self, status: str) -> bytes:
         """What a hook reads."""
-        return json.dumps(self.document(status)).encode()
+        return compose(self.document(status)).encode()
 
-    def at_socket(self, do: Callable[[str], object]) -> None:
-        """bind() or connect() at its socket, whose path may be longer than an address can be."""
+    def at_socket(self, do: Callable[[bytes], int]) -> int:
+        """listen() or connect() at its socket, whose path may be longer than an address can be."""
         directory = os.open(self.directory, os.O_PATH | os.O_CLOEXEC)
         try:
-            do(f"/proc/self/fd/{directory}/start")
+            return do(b"/proc/self/fd/%d/start" % directory)
         finally:
             os.close(directory)
 
@@ -189,8 +189,8 @@ def load(root: str, id: str) -> State:
     if not _is_name(id):
         raise missing(id)
     try:
-        with open(os.path.join(root, id, "state.json")) as file:
-            return State(root, id, json.load(file))
+        with open(os.path.join(root, id, "state.json"), "rb") as file:
+            return State(root, id, parse(file.read()))
     except FileNotFoundError:
         raise missing(id) from None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import signal
 
 from engine.linux.flags import CAP, cap_name
 from engine.linux.flags import PR as _PR
@@ -18,6 +17,7 @@ from engine.linux.process import (
     set_no_new_privs,
 )
 from engine.linux.seccomp import set_mode_filter
+from engine.linux.signals import SIG, set_default, set_mask
 from engine.runtime.ops.base import Context, Op, quoted, shown
 
 
@@ -211,9 +211,9 @@ class Signals(Op):
     PHASE = "exec"
 
     def apply(self, context: Context) -> None:
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        for number in (SIG.PIPE, SIG.XFSZ, SIG.INT, SIG.HUP):
+            set_default(number)
+        set_mask(frozenset())
 
     def describe(self) -> str:
         return "let every signal do what it does by default"

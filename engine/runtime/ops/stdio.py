@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import stat
 
 from engine.linux import terminal
 from engine.linux.path import openat2
+from engine.linux.unix import send_fds
 from engine.runtime.ops import rootfd
 from engine.runtime.ops.base import Context, Op
 
@@ -66,8 +66,7 @@ class Terminal(Op):
         terminal.take(slave)
         for number in range(3):
             os.dup2(slave, number)
-        with socket.socket(fileno=os.dup(context.console)) as console:
-            socket.send_fds(console, [b"\0"], [master])
+        send_fds(context.console, b"\0", (master,))
         for fd in (root, master, slave):
             os.close(fd)
 

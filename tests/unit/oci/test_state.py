@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 
 from engine.linux.process import start_time
+from engine.linux.signals import signal_number
 from engine.runtime.cgroup.api import Hierarchy
 from engine.runtime.oci import changing, state, telling
 from engine.runtime.oci.document import ConfigError
 from engine.runtime.oci.features import features
+from engine.runtime.oci.jsontext import compose, parse
 from engine.runtime.oci.state import StateError
-from podarium.oci.life import signal_number
-from podarium.oci.main import command_of
+from podarium.oci.life import COMMANDS
+from podarium.oci.main import GLOBAL
+from podarium.oci.options import Given, UsageError
 
 
 class Freezer:
@@ -131,7 +134,7 @@ def test_signals_by_name_and_number(word: str, number: int) -> None:
 
 @pytest.mark.parametrize("word", ["", "0", "99", "SIGLUCK", "TERM+x"])
 def test_what_is_no_signal(word: str) -> None:
-    with pytest.raises(ConfigError, match="is not one of signal"):
+    with pytest.raises(ValueError, match="is not one of signal"):
         signal_number(word)
 
 
@@ -154,10 +157,61 @@ def test_the_features_document() -> None:
     assert set(linux["namespaces"]) >= {"pid", "network", "mount", "user"}
 
 
+def given(name: str, *words: str) -> Given:
+    found = Given()
+    COMMANDS[name].syntax.read(list(words), found)
+    return found
+
+
 def test_the_command_among_the_words() -> None:
-    assert command_of(["--root", "create", "--log-format=json", "state", "create"]) == "state"
-    assert command_of(["--systemd-cgroup", "run"]) == "run"
-    assert command_of(["--help"]) == ""
+    def command(*words: str) -> tuple[str, list[str]]:
+        found = Given()
+        GLOBAL.read(list(words), found)
+        return found.command, found.args
+
+    assert command("--root", "create", "--log-format=json", "state", "create") == (
+        "state",
+        ["create"],
+    )
+    assert command("--systemd-cgroup", "run", "-b", "x") == ("run", ["-b", "x"])
+    assert command("--help") == ("", [])
+
+
+def test_options_of_a_command() -> None:
+    found = given("exec", "-td", "-e", "A=b", "--env=C=d", "-u7:8", "-g", "9", "c", "ls", "-t")
+    assert (found.tty, found.detach, found.user) == (True, True, "7:8")
+    assert (found.env, found.additional_gids) == (["A=b", "C=d"], [9])
+    assert (found.container, found.args) == ("c", ["ls", "-t"])
+    # The terminal's option may be told to be false, as podman has it.
+    assert not given("exec", "--tty=false", "--", "c", "ls").tty
+    assert given("kill", "c", "9", "--all").signal == "9"
+    assert given("kill", "c").signal == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("run", [], "CONTAINER is missing"),
+        ("run", ["a", "b"], "b: one word too many"),
+        ("run", ["--luck", "a"], "--luck: no such option"),
+        ("run", ["a", "--bundle"], "--bundle: needs DIRECTORY"),
+        ("run", ["--preserve-fds", "many", "a"], "--preserve-fds: 'many' is not a number"),
+        ("run", ["--detach=maybe", "a"], "--detach: takes no value"),
+    ],
+)
+def test_words_that_a_command_does_not_take(name: str, words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        given(name, *words)
+
+
+def test_json_is_read_and_written_as_pythons_own(tmp_path: Path) -> None:
+    document = {"a": [1, 2, {}], "b": None, "c": [True, False], "d": '\u00e9\n"', "e": [], "f": {}}
+    assert compose(document) == json.dumps(document)
+    assert compose(document, "  ") == json.dumps(document, indent=2)
+    assert parse(b" \n" + compose(document, " ").encode() + b"\n") == document
+    for wrong in (b"", b"{", b"{} x", b"[1,]", b'{"a": "\n"}', b"\xff"):
+        with pytest.raises(ValueError):
+            parse(wrong)
 
 
 def test_commands_import_nothing_heavy() -> None:
@@ -175,4 +229,5 @@ def test_commands_import_nothing_heavy() -> None:
     )
     modules = set(ran.stdout.split())
     banned = {"typing", "dataclasses", "msgspec", "click", "asyncio", "threading", "logging"}
+    banned |= {"argparse", "enum", "re", "json", "socket", "signal", "functools", "subprocess"}
     assert modules & banned == set()
