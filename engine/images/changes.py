@@ -59,7 +59,8 @@ def changes(upper: Path, lowerdirs: Sequence[Path] = (), *, limit: int = _LIMIT)
 def _change(view: StackView, parts: Parts, status: os.stat_result) -> Change | None:
     path = "/" + os.fsdecode(b"/".join(parts))
     if stat.S_ISCHR(status.st_mode) and status.st_rdev == WHITEOUT_DEVICE:
-        return Change("deleted", path, 0)
+        # What only a mount point of ours was may go without a word.
+        return Change("deleted", path, 0) if view.lookup(parts) else None
     below = view.lookup(parts)
     size = status.st_size if stat.S_ISREG(status.st_mode) else 0
     if below is None:

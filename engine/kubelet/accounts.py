@@ -1,55 +1,15 @@
-"""Whom a container runs as: ids from the pod, or names from the image's own passwd and group files.
+"""Whom a container runs as: ids from the pod, or names from the image's own accounts."""
 
-The files are the image's: every line that is not as passwd(5) and group(5) say is skipped.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from engine.images.accounts import ID_MAX, Accounts
 from engine.kubelet.downward import ConfigError
 from engine.runtime.spec import User
 from engine.types.containers import SecurityContext
 from engine.types.pods import PodSecurityContext
 
-_ID_MAX = 2**32 - 2
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Accounts:
-    """The texts of /etc/passwd and /etc/group of an image; empty where it has none."""
-
-    passwd: str = ""
-    group: str = ""
-
-    def user(self, name: str) -> tuple[int, int, str, str] | None:
-        """(uid, gid, login name, home) by name or number."""
-        for login, _, uid, gid, _, home, *_ in _lines(self.passwd, 7):
-            if name in (login, uid) and uid.isdecimal() and gid.isdecimal():
-                return int(uid), int(gid), login, home
-        return None
-
-    def group_id(self, name: str) -> int | None:
-        for group, _, gid, *_ in _lines(self.group, 4):
-            if name in (group, gid) and gid.isdecimal():
-                return int(gid)
-        return None
-
-    def memberships(self, login: str) -> list[int]:
-        """The groups that list the user."""
-        return [
-            int(gid)
-            for _, _, gid, members, *_ in _lines(self.group, 4)
-            if gid.isdecimal() and login in members.split(",")
-        ]
-
-
-def _lines(text: str, fields: int) -> Iterator[list[str]]:
-    for line in text.splitlines():
-        parts = line.split(":")
-        if len(parts) >= fields:
-            yield parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +59,7 @@ def _group(name: str, accounts: Accounts) -> int:
 def _id(text: str, noun: str) -> int:
     if not text.isdecimal():
         raise ConfigError(f"unable to find {noun} {text}: no matching entries in the image")
-    if int(text) > _ID_MAX:
+    if int(text) > ID_MAX:
         raise ConfigError(f"{noun} id {text} is out of range")
     return int(text)
 

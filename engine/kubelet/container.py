@@ -12,8 +12,9 @@ from typing import Protocol
 
 import msgspec
 
+from engine.images.accounts import Accounts
 from engine.kubelet import qos
-from engine.kubelet.accounts import Accounts, identify
+from engine.kubelet.accounts import identify
 from engine.kubelet.downward import ConfigError
 from engine.kubelet.environment import expand
 from engine.kubelet.subpath import parts_of

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from engine.images.accounts import Accounts
 from engine.images.errors import ImageError
-from engine.images.layers.view import StackView
 from engine.images.rootfs import Rootfs, create_rootfs, remove_rootfs
 from engine.images.types import Image
 from engine.kubelet import etc, qos
-from engine.kubelet.accounts import Accounts
 from engine.kubelet.container import Surroundings, container_spec, sub_path
 from engine.kubelet.downward import ConfigError
 from engine.kubelet.environment import References, environment
@@ -30,8 +29,6 @@ from engine.runtime.runtime import ContainerConfig, ContainerState, StartError
 from engine.runtime.spec import default_spec
 from engine.types.containers import Container
 from engine.types.pods import Pod
-
-_ACCOUNTS_MAX = 1 << 20
 
 
 class NotStarted(Exception):
@@ -179,9 +176,7 @@ def _lay_out(
 @lru_cache(maxsize=64)
 def _accounts(lowerdirs: tuple[Path, ...]) -> Accounts:
     """The image's passwd and group files; layers never change, so they are read once."""
-    with StackView(lowerdirs) as view:
-        texts = [view.read((b"etc", name), _ACCOUNTS_MAX) or b"" for name in (b"passwd", b"group")]
-    return Accounts(*(text.decode(errors="replace") for text in texts))
+    return Accounts.of(lowerdirs)
 
 
 def _target(

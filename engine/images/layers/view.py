@@ -67,6 +67,23 @@ class StackView:
             return Found(directory, parts[-1], status)
         return None
 
+    def names(self, parts: Parts) -> list[bytes]:
+        """What a directory of the view holds, sorted; nothing for what is none."""
+        found: set[bytes] = set()
+        hidden: set[bytes] = set()
+        for directory in self._directories(parts):
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    name = os.fsencode(entry.name)
+                    plain = entry.is_file(follow_symlinks=False) or entry.is_dir(
+                        follow_symlinks=False
+                    )
+                    if not plain and _is_whiteout(entry.stat(follow_symlinks=False)):
+                        hidden.add(name)
+                    elif name not in hidden:
+                        found.add(name)
+        return sorted(found)
+
     def resolve(self, parts: Parts) -> Parts:
         """The same name with every symlink followed inside the view; missing parts stay.
 

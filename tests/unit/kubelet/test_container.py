@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.kubelet.accounts import Accounts
+from engine.images.accounts import Accounts
 from engine.kubelet.container import Surroundings, container_spec
 from engine.kubelet.downward import ConfigError
 from engine.kubelet.volumes import Mountable
