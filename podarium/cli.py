@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from engine.home import ClusterPaths, default_home
-from podarium import completion, imagecommands
+from podarium import buildcommands, completion, imagecommands
 from podarium.clusteroption import cluster_option
 from podarium.failure import Failure
 
@@ -366,5 +366,5 @@ def completion_(shell: str) -> None:
     click.echo(completion.script(shell, cli))
 
 
-for command in imagecommands.COMMANDS:
+for command in (*imagecommands.COMMANDS, *buildcommands.COMMANDS):
     cli.add_command(command)

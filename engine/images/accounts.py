@@ -41,6 +41,18 @@ class Accounts:
                 return int(gid)
         return None
 
+    def owner(self, user: str, group: str) -> tuple[int, int]:
+        """(uid, gid) by names or numbers. Without a group it is the user's own.
+
+        Raise LookupError for a name that the image does not know.
+        """
+        known = self.user(user)
+        uid = known[0] if known else _number(user, "user")
+        if group:
+            gid = self.group_id(group)
+            return uid, _number(group, "group") if gid is None else gid
+        return uid, known[1] if known else uid
+
     def memberships(self, login: str) -> list[int]:
         """The groups that list the user."""
         return [
@@ -48,6 +60,12 @@ class Accounts:
             for _, _, gid, members, *_ in _lines(self.group, 4)
             if gid.isdecimal() and login in members.split(",")
         ]
+
+
+def _number(text: str, noun: str) -> int:
+    if not text.isdecimal() or len(text) > 10 or int(text) > ID_MAX:
+        raise LookupError(f"the image has no {noun} {text!r}")
+    return int(text)
 
 
 def _lines(text: str, fields: int) -> Iterator[list[str]]:

@@ -32,6 +32,7 @@ from engine.images.types import (
 )
 
 _OWN = ("architecture", "os", "variant", "config", "rootfs", "history", "created")
+_UNNAMED = "localhost/build"
 
 
 def timestamp(seconds: float) -> str:
@@ -130,14 +131,15 @@ class Draft:
     def store(self, store: ImageStore, names: Sequence[str]) -> Image:
         """Write the documents and let the names stand for them; call it within store.busy().
 
-        Raise BadImage for settings that make the config too large.
+        Without a name it gets one by its digest, so that it is kept and no other is lost. Raise
+        BadImage for settings that make the config too large.
         """
         raw = self.config_bytes()
         if len(raw) > CONFIG_LIMIT:
             raise BadImage(f"the image's config has {len(raw)} bytes, the limit is {CONFIG_LIMIT}")
         config = Descriptor(media_type=OCI_CONFIG, digest=store.blobs.put(raw), size=len(raw))
         digest = store.blobs.put(manifest_bytes(config, list(self.layers)))
-        images = [store.add(name, digest) for name in names]
+        images = [store.add(name, digest) for name in names or (f"{_UNNAMED}@{digest}",)]
         return images[0]
 
 

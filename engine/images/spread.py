@@ -89,14 +89,14 @@ class _Spreading:
         try:
             if entry.kind == DIRECTORY:
                 self._directory(folder, name, entry)
-            elif entry.kind == FILE:
+            elif entry.kind == FILE and entry.segments is None:
                 self._file(folder, name, entry, reader)
             elif entry.kind == SYMLINK:
                 _unlink(folder, name)
                 os.symlink(entry.link, name, dir_fd=folder)
                 self._own(folder, name, entry)
             elif entry.kind == HARDLINK:
-                source = self._named(reader.link_parts(entry))
+                source = self._named(entry.target)
                 above = self._folder(source[:-1])
                 try:
                     _unlink(folder, name)
@@ -107,7 +107,7 @@ class _Spreading:
                     os.close(above)
             else:
                 where = os.fsdecode(b"/".join(entry.parts))
-                raise BadLayer(f"{where!r}: devices and pipes are not copied")
+                raise BadLayer(f"{where!r}: devices, pipes and sparse members are not copied")
         finally:
             os.close(folder)
 

@@ -63,9 +63,13 @@ class Statement:
         at = min(column + max(0, offset - begin), len(text) + 1)
         return Place(self.source.file, line, at, text)
 
+    def error(self, reason: str, offset: int = 0) -> ContainerfileError:
+        """What is wrong there."""
+        return ContainerfileError(self.place(offset), reason)
+
     def fail(self, reason: str, offset: int = 0) -> NoReturn:
         """Raise ContainerfileError there."""
-        raise ContainerfileError(self.place(offset), reason)
+        raise self.error(reason, offset)
 
     def nested(self) -> "Statement":
         """The instruction that is this one's argument (ONBUILD's). Raise ContainerfileError."""
@@ -195,7 +199,7 @@ class _Scanner:
                 self._at = index + 1
                 return Heredoc(name, "".join(f"{each}\n" for each in body), not quote)
             body.append(line)
-        statement.fail(f"here-document {name!r}: no line {name!r} ends it", found.start())
+        raise statement.error(f"here-document {name!r}: no line {name!r} ends it", found.start())
 
 
 def _unquoted(text: str) -> Iterator[re.Match[str]]:

@@ -93,7 +93,7 @@ def apply(
         case "ONBUILD":
             triggers = [*(settings.get("OnBuild") or ()), instruction.statement.text]
             return _with(settings, OnBuild=triggers)
-    instruction.statement.fail(f"{instruction.name} makes no setting")
+    raise instruction.statement.error(f"{instruction.name} makes no setting")
 
 
 def _with(settings: Settings, **values: Any) -> Settings:

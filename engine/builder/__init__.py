@@ -1,0 +1,1 @@
+"""Building images: what a Containerfile says, done on our own runtime."""
