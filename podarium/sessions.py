@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import AsyncExitStack
-from functools import partial
 
 import click
 
 from engine.client import forward
 from engine.client.client import Client
-from engine.client.forward import ForwardError, Tunnel
+from engine.client.forward import Tunnel
 from engine.client.http import HttpTransport
 from engine.client.session import execute
 from engine.client.terminal import converse
@@ -73,7 +72,10 @@ def port_forward(
     paths: ClusterPaths, pod: str, ports: tuple[str, ...], *, namespace: str, addresses: list[str]
 ) -> None:
     """Until interrupted, or the pod is gone."""
-    pairs = [_pair(text) for text in ports]
+    try:
+        pairs = [forward.pair(text) for text in ports]
+    except ValueError as error:
+        raise Failure(str(error), 2) from None
 
     async def talk(client: Client) -> None:
         assert isinstance(client.transport, HttpTransport)
@@ -89,8 +91,11 @@ def port_forward(
 
 
 async def _listen(tunnel: Tunnel, addresses: list[str], local: int, remote: int) -> asyncio.Server:
+    def failed(why: str) -> None:
+        click.echo(f"podarium: {why}", err=True)
+
     try:
-        server = await asyncio.start_server(partial(_carry, tunnel, remote), addresses, local)
+        server = await forward.listen(tunnel, addresses, local, remote, failed)
     except OSError as error:
         raise Failure(f"cannot listen on port {local}: {error.strerror or error}") from None
     for socket in server.sockets:
@@ -98,24 +103,3 @@ async def _listen(tunnel: Tunnel, addresses: list[str], local: int, remote: int)
         shown = f"[{host}]" if ":" in host else host
         click.echo(f"Forwarding from {shown}:{port} -> {remote}")
     return server
-
-
-async def _carry(
-    tunnel: Tunnel, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    try:
-        await tunnel.carry(reader, writer, port)
-    except ForwardError as error:
-        click.echo(f"podarium: port {port}: {error}", err=True)
-    except ConnectionError:
-        return  # one end hung up
-
-
-def _pair(text: str) -> tuple[int, int]:
-    """8080:80, 80 (the same here and there), :80 (any free port here)."""
-    local, colon, remote = text.rpartition(":")
-    local = local if colon else remote
-    found = [int(part) if part.isdecimal() else -1 for part in (local or "0", remote)]
-    if not (0 <= found[0] < 65536 and 0 < found[1] < 65536):
-        raise Failure(f"{text!r}: write LOCAL:REMOTE, as 8080:80, or one port for both", 2)
-    return found[0], found[1]

@@ -20,6 +20,7 @@ from .commands.all import COMMANDS
 from .commands.command import key_sign
 from .model.boot import Boot
 from .model.cluster import Cluster
+from .model.forwards import Forwards
 from .screens.main import MainScreen
 from .themes.palette import PALETTES
 from .themes.textual import THEMES
@@ -109,6 +110,7 @@ class PodariumApp(App[str], inherit_bindings=False):
         self.problems = problems
         """What is wrong with the user's keymap; told once the first view is shown, and in `?`."""
         self.cluster = Cluster(Client(connection), name=cluster, clock=clock)
+        self.forwards = Forwards(connection)
         self.boot = Boot(boot, stopwatch() if t0 is None else t0)
         self._last_input = clock()
         for theme in THEMES:
@@ -116,7 +118,7 @@ class PodariumApp(App[str], inherit_bindings=False):
         self.theme = THEMES[0].name
 
     def get_default_screen(self) -> Screen[Any]:
-        return MainScreen(self.cluster, self.boot)
+        return MainScreen(self.cluster, self.boot, self.forwards)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         return ()
@@ -139,6 +141,7 @@ class PodariumApp(App[str], inherit_bindings=False):
             runtime.when_idle()
 
     async def on_unmount(self) -> None:
+        await self.forwards.close()
         await self.cluster.client.close()
 
     def next_theme(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from engine.client.transport import Dialer
@@ -22,6 +22,17 @@ _CHUNK = 64 * 1024
 
 class ForwardError(Exception):
     """A connection that the other end could not make; the message is its own."""
+
+
+def pair(text: str) -> tuple[int, int]:
+    """A local port (0: any that is free) and the pod's, of `8080:80`, `80` (the same here and
+    there) or `:80`. Raise ValueError."""
+    local, colon, remote = text.strip().rpartition(":")
+    local = local if colon else remote
+    found = [int(part) if part.isdecimal() else -1 for part in (local or "0", remote)]
+    if not (0 <= found[0] < 65536 and 0 < found[1] < 65536):
+        raise ValueError(f"{text!r}: write LOCAL:REMOTE, as 8080:80, or one port for both")
+    return found[0], found[1]
 
 
 class Tunnel:
@@ -67,6 +78,29 @@ class Tunnel:
             writer.close()
         if said:
             raise ForwardError(said.decode(errors="replace"))
+
+
+async def listen(
+    tunnel: Tunnel,
+    addresses: list[str],
+    local: int,
+    remote: int,
+    failed: Callable[[str], None],
+) -> asyncio.Server:
+    """Carry every connection to a local port. `failed` is told of one that could not be made.
+
+    Raise OSError when the port cannot be had.
+    """
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await tunnel.carry(reader, writer, remote)
+        except ForwardError as error:
+            failed(f"port {remote}: {error}")
+        except ConnectionError:
+            return  # one end hung up
+
+    return await asyncio.start_server(carry, addresses, local)
 
 
 async def _send(reader: asyncio.StreamReader, data: Stream) -> None:

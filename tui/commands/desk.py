@@ -9,6 +9,7 @@ from typing import Protocol
 from engine.types.meta import Object
 
 from ..model.cluster import Cluster
+from ..model.forwards import Forward, Forwards
 from ..model.place import Place, Within
 from ..render.spans import Block
 
@@ -26,6 +27,15 @@ class Desk(Protocol):
     """The main screen, as commands see it."""
 
     cluster: Cluster
+    forwards: Forwards
+
+    def forward(self) -> Forward | None:
+        """The port-forward under the cursor."""
+        ...
+
+    def browse(self, url: str) -> bool:
+        """Copy an address, and open it in a browser; False when there is none with a window."""
+        ...
 
     @property
     def place(self) -> Place: ...
@@ -68,7 +78,7 @@ class Desk(Protocol):
         self, title: str, lines: Sequence[str], choices: Sequence[Choice], default: str
     ) -> str | None: ...
     async def ask_number(self, title: str, label: str, value: int) -> int | None: ...
-    async def ask_text(self, title: str, words: str) -> str | None: ...
+    async def ask_text(self, title: str, words: str, value: str = "") -> str | None: ...
     async def review(
         self, title: str, text: Block, choices: Sequence[Choice], default: str
     ) -> str | None:

@@ -11,6 +11,7 @@ from ..model.columns import LISTINGS
 QUIT = ("q", "q!", "quit", "exit")
 OVERVIEW = ("overview", "home", "pulses", "pu", "all")
 HELP = ("help", "h", "?")
+FORWARDS = ("forwards", "pf", "portforward")
 JOURNAL = ("log", "journal", "commands")
 
 
@@ -19,7 +20,7 @@ class Order:
     """What a line asks for."""
 
     do: str
-    """overview, journal, list, quit, help or nothing."""
+    """overview, journal, forwards, list, quit, help or nothing."""
     kind: str = ""
     namespace: str | None = None
     filter: str = ""
@@ -36,6 +37,8 @@ def parse(text: str) -> Order:
         return Order("quit")
     if name in OVERVIEW:
         return Order("overview")
+    if name in FORWARDS:
+        return Order("forwards")
     if name in JOURNAL:
         return Order("journal")
     if name in HELP:
@@ -59,7 +62,7 @@ def parse(text: str) -> Order:
 
 def completions() -> list[str]:
     """Every word the line knows, the most useful first."""
-    words = ["overview", *LISTINGS, "log", "quit", "help"]
+    words = ["overview", *LISTINGS, "log", "forwards", "quit", "help"]
     for resource in registry.RESOURCES:
         words += [resource.singular, *resource.short_names]
     return list(dict.fromkeys(words))

@@ -24,7 +24,7 @@ class Place:
     """A view and what it shows."""
 
     view: str
-    """overview, list, pod, node, image, logs, xray, describe, yaml or journal."""
+    """overview, list, pod, node, image, logs, xray, forwards, describe, yaml or journal."""
     kind: str = ""
     """Plural of the kind of a list or an object."""
     key: str = ""
@@ -59,3 +59,4 @@ TEXTS = ("describe", "yaml", "journal")
 """Views that are a text to read."""
 OVERVIEW = Place("overview")
 JOURNAL = Place("journal")
+FORWARDS = Place("forwards")

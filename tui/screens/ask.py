@@ -187,10 +187,10 @@ class AskText(ModalScreen[str | None]):
     """
     )
 
-    def __init__(self, title: str, words: str) -> None:
+    def __init__(self, title: str, words: str, value: str = "") -> None:
         super().__init__()
         self.question = Question(title, [f"{words}; enter accepts, esc cancels"], [], 0)
-        self.input = Input(compact=True)
+        self.input = Input(value, compact=True)
         self.input.cursor_blink = False
 
     def compose(self) -> ComposeResult:

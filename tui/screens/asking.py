@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import webbrowser
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,8 @@ class Asking:
     async def ask_number(self, title: str, label: str, value: int) -> int | None:
         return await self._screen.app.push_screen_wait(AskNumber(title, label, value))
 
-    async def ask_text(self, title: str, words: str) -> str | None:
-        return await self._screen.app.push_screen_wait(AskText(title, words))
+    async def ask_text(self, title: str, words: str, value: str = "") -> str | None:
+        return await self._screen.app.push_screen_wait(AskText(title, words, value))
 
     async def review(
         self, title: str, text: Block, choices: Sequence[Choice], default: str
@@ -66,6 +67,15 @@ class Asking:
 
     async def save(self, what: str) -> None:
         await save(self._screen, what)
+
+    def browse(self, url: str) -> bool:
+        self._screen.app.copy_to_clipboard(url)
+        try:
+            browser = webbrowser.get()
+        except webbrowser.Error:
+            return False
+        # One that runs in the terminal would draw over the dashboard.
+        return type(browser) is not webbrowser.GenericBrowser and browser.open(url)
 
     async def shell(self, key: str, part: str) -> None:
         namespace, _, name = key.rpartition("/")

@@ -36,6 +36,8 @@ def crumb(place: Place, cluster: Cluster, namespace: str, view: View | None = No
         return reference(image) if isinstance(image, Image) else place.name
     if place.view == "xray":
         return f"x-ray of {place.name}"
+    if place.view == "forwards":
+        return "port-forwards"
     if place.view == "journal":
         return "command log"
     return place.view if place.view in TEXTS else place.name

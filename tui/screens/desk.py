@@ -15,8 +15,9 @@ from ..commands.all import COMMANDS
 from ..commands.desk import Choice
 from ..model.cluster import Cluster
 from ..model.columns import namespaced
+from ..model.forwards import Forward
 from ..model.journal import Entry
-from ..model.place import JOURNAL, OVERVIEW, TEXTS, Place, Within
+from ..model.place import FORWARDS, JOURNAL, OVERVIEW, TEXTS, Place, Within
 from .asking import Asking
 from .help import Help
 
@@ -33,6 +34,8 @@ class ScreenDesk(Asking):
     def __init__(self, screen: MainScreen) -> None:
         super().__init__(screen)
         self.cluster: Cluster = screen.cluster
+        self.forwards = screen.pages.forwards
+        self.forwards.on_change = self._forwards_changed
 
     @property
     def place(self) -> Place:
@@ -58,6 +61,14 @@ class ScreenDesk(Asking):
         kind, key = self._target()
         obj = self.cluster.get(kind, key) if key else None
         return None if obj is None else (kind, key, obj)
+
+    def forward(self) -> Forward | None:
+        id = self._screen.sheet.target.removeprefix("forward:")
+        return next((made for made in self.forwards.all if made.id == id), None)
+
+    def _forwards_changed(self) -> None:
+        if self.place.view == "forwards":
+            self._screen.sheet.update()
 
     def subjects(self) -> list[tuple[str, str, Object]]:
         marked = self._screen.view.marked() if self.place.view == "list" else []
@@ -198,6 +209,8 @@ class ScreenDesk(Asking):
             await self.leave()
         elif order.do == "help":
             self.show_help()
+        elif order.do == "forwards":
+            self.go(FORWARDS)
         elif order.do == "journal":
             self.go(JOURNAL)
         elif order.do == "overview":

@@ -22,11 +22,11 @@ from ..commands.kubectl import of_place
 from ..model.boot import Boot
 from ..model.cluster import Cluster
 from ..model.columns import listing
+from ..model.forwards import Forwards
 from ..model.hidden import Hidden
 from ..model.journal import Journal
 from ..model.place import TEXTS, Place, Within
 from ..model.view import View
-from ..pages.boot import boot_page
 from ..widgets.key_bar import KeyBar
 from ..widgets.log_view import LogView
 from ..widgets.prompt import Prompt
@@ -39,6 +39,7 @@ from .crumbs import crumb, hints, log_mode
 from .desk import ScreenDesk
 from .pages import Pages
 from .reading import FLUSH_SECONDS, Reading
+from .start import show_start
 from .trail import Trail, Visit
 
 if TYPE_CHECKING:
@@ -68,13 +69,13 @@ class MainScreen(Screen[None]):
         for index, key in enumerate(command.keys)
     ]
 
-    def __init__(self, cluster: Cluster, boot: Boot) -> None:
+    def __init__(self, cluster: Cluster, boot: Boot, forwards: Forwards) -> None:
         super().__init__()
         self.cluster = cluster
         self.boot = boot
         self.namespace = ""
         self.trail = Trail()
-        self.pages = Pages(cluster)
+        self.pages = Pages(cluster, forwards)
         self.body = Body(cluster, self.pages)
         self.table, self.sheet = self.body.table, self.body.sheet
         self.text, self.log_view = self.body.text, self.body.log_view
@@ -122,21 +123,7 @@ class MainScreen(Screen[None]):
 
     @work(group="boot", exit_on_error=True)
     async def _show_boot(self) -> None:
-        """Show the start until the first nodes are known."""
-        app = self.podarium
-        self.sheet.show(
-            lambda w, h, t: boot_page(
-                self.boot, self.cluster.name, app.stopwatch(), w, h, self.cluster.problem("nodes")
-            )
-        )
-        while self.cluster.state == "connecting" or (
-            self.boot.file is not None and not self.cluster.objects("nodes")
-        ):
-            self.boot.read()
-            self.sheet.update()
-            await asyncio.sleep(0.1)
-        self.boot.read()
-        self.boot.ready = True
+        await show_start(self)
         self._begin()
 
     def _begin(self) -> None:
@@ -161,6 +148,8 @@ class MainScreen(Screen[None]):
 
     def _paint_changes(self) -> None:
         changes = self.cluster.take()
+        if "pods" in changes.objects:
+            self.pages.forwards.check(self.cluster.pods())
         if self._booting:
             return
         place = self.place

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..model.cluster import Cluster
+from ..model.forwards import Forwards
 from ..model.place import Place
+from ..pages.forwards import forwards_page
 from ..pages.layers import image_page
 from ..pages.layers import preview as image_preview
 from ..pages.node import node_page
@@ -23,8 +25,9 @@ PREVIEWED = ("pods", "images", "nodes", "deployments", "replicasets", "jobs", "e
 class Pages:
     """Sources of pages for one cluster."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, forwards: Forwards) -> None:
         self.cluster = cluster
+        self.forwards = forwards
         self.namespace = ""
         self.anatomy: dict[str, dict[str, Any]] = {}
         """What the engine says of a container, by `namespace/pod/container`."""
@@ -37,6 +40,8 @@ class Pages:
                 return lambda w, h, target: overview(cluster, self.namespace, w, h, target)
             case "pod":
                 return lambda w, h, target: self._pod(place, w, h)
+            case "forwards":
+                return lambda w, h, target: forwards_page(self.forwards, w, h, target)
             case "xray":
                 for kind in ("configmaps", "secrets", "serviceaccounts"):
                     cluster.watch(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
@@ -17,10 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.client.http import HttpTransport
 from engine.home import ClusterPaths
 from tests.real.cluster.conftest import BIN, Shell
 from tests.real.cluster.machine import processes
 from tests.real.cluster.seat import seat
+from tui.model.forwards import Forwards
 
 pytestmark = pytest.mark.xdist_group("streams")
 
@@ -353,3 +356,62 @@ asyncio.run(main())
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.startswith("v4.channel.k8s.io [b'\\x010\\n', b'\\x03{")
     assert "Success" in said.stdout
+
+
+async def test_a_forward_of_the_dashboard_outlives_its_pod(shell: Shell, home: Path) -> None:
+    """It says that the pod is gone, and works again when there is one of that name."""
+    manifest = home / "late.yaml"
+    manifest.write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: late}\nspec:\n"
+        "  terminationGracePeriodSeconds: 0\n  containers:\n"
+        f'    - {{name: web, image: podarium/host, command: [python3, -c, "{SERVER}"]}}\n'
+    )
+    transport = HttpTransport(shell.paths.api_socket)
+    forwards = Forwards(transport)
+    changed = asyncio.Event()
+    forwards.on_change = changed.set
+
+    async def until_state(wanted: str) -> None:
+        async with asyncio.timeout(60):
+            while made.state != wanted:
+                changed.clear()
+                await changed.wait()
+
+    async def page() -> int:
+        def read() -> int:
+            with urllib.request.urlopen(made.url, timeout=60) as answer:
+                return int(answer.status)
+
+        # The program listens a moment after its container runs.
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    return await asyncio.to_thread(read)
+                except OSError:
+                    await asyncio.sleep(0.05)
+
+    async def apply() -> None:
+        await asyncio.to_thread(shell.podarium, "apply", "-f", str(manifest))
+        await asyncio.to_thread(
+            shell.kubectl, "wait", "--for=condition=Ready", "--timeout=60s", "pod/late"
+        )
+
+    try:
+        await apply()
+        made = await forwards.start("default", "late", 0, 8000, uid="of the first")
+        assert await page() == 200
+        with pytest.raises(OSError, match="in use"):
+            await forwards.start("default", "late", made.local, 8000)
+        await asyncio.to_thread(shell.kubectl, "delete", "pod", "late", "--now")
+        forwards.check({})
+        await until_state("lost")
+        await apply()
+        await until_state("listening")
+        assert await page() == 200
+        await forwards.stop(made)
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(made.url, timeout=60)
+    finally:
+        await forwards.close()
+        await transport.close()
+        shell.kubectl("delete", "pod", "late", "--now", "--ignore-not-found")
