@@ -32,6 +32,10 @@ def main() -> int:
     try:
         with EngineLock(paths):
             from engine.cluster import serve
+            from engine.linux.mountns import own_mount_namespace
+
+            # What is mounted for containers is gone when the engine and its keepers are.
+            own_mount_namespace()
 
             asyncio.run(serve(paths, options, STARTED))
     except AlreadyRunning as error:

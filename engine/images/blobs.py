@@ -64,7 +64,7 @@ class BlobStore:
         with staging(self.tmp) as folder:
             with open(folder / "blob", "xb", buffering=0) as file:
                 for chunk in stream.verified(chunks, digest, size, f"blob {digest}"):
-                    _write_all(file.fileno(), chunk)
+                    stream.write_all(file.fileno(), chunk)
             self.adopt(folder / "blob", digest)
 
     def adopt(self, file: Path, digest: Digest) -> None:
@@ -102,16 +102,10 @@ class HashedFile:
         if len(self.magic) < _MAGIC:
             self.magic += bytes(data[:_MAGIC])
         self._hash.update(data)
-        _write_all(self._descriptor, data)
+        stream.write_all(self._descriptor, data)
         self.size += len(data)
         return len(data)
 
     def close(self) -> Digest:
         os.close(self._descriptor)
         return Digest(f"sha256:{self._hash.hexdigest()}")
-
-
-def _write_all(descriptor: int, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

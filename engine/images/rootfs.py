@@ -16,8 +16,7 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +49,8 @@ def create_rootfs(
 
     Raise ImageError when a layer has been removed since, FileExistsError when the folder is in use.
     """
+    if not lowerdirs:
+        raise ImageError("an image without layers has nothing to run")
     init = _init_layer(lowerdirs)
     container_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     stack = [init, *lowerdirs]
@@ -97,33 +98,33 @@ def _use(lowerdir: Path, container_dir: Path) -> Path:
 
 
 def _hold(lowerdir: Path, container_dir: Path) -> None:
-    use = _use(lowerdir, container_dir)
-    with _shared_lock(lowerdir.parent):
+    use, layer = _use(lowerdir, container_dir), lowerdir.parent
+    try:
+        descriptor = os.open(layer, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise _gone(lowerdir) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
         if not lowerdir.exists():
-            raise ImageError(
-                f"layer {lowerdir.parent.name}: was removed while a container was made"
-            )
+            raise _gone(lowerdir)
         use.parent.mkdir(mode=0o700, exist_ok=True)
         use.unlink(missing_ok=True)
         use.symlink_to(container_dir.absolute())
-
-
-@contextmanager
-def _shared_lock(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield
     finally:
         os.close(descriptor)
+
+
+def _gone(lowerdir: Path) -> ImageError:
+    return ImageError(f"layer {lowerdir.parent.name}: was removed while a container was made")
 
 
 # The init layer
 
 
 def _init_layer(lowerdirs: Sequence[Path]) -> Path:
-    if not lowerdirs:
-        raise ImageError("an image without layers has nothing to run")
+    for lowerdir in lowerdirs:
+        if not lowerdir.exists():
+            raise _gone(lowerdir)
     key = hashlib.sha256(b"\n".join(os.fsencode(path) for path in lowerdirs)).hexdigest()[:16]
     folder = lowerdirs[0].parent / "init"
     path = folder / key

@@ -29,9 +29,12 @@ def _claim(parent: Path) -> tuple[Path, int]:
     while True:
         path = parent / secrets.token_hex(8)
         path.mkdir(mode=0o700)
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # A sweep may have come between making, opening and locking.
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # A sweep may have come between making and locking.
         if path.exists():
             return path, lock
         os.close(lock)

@@ -23,8 +23,8 @@ from engine.images import archive, stream
 from engine.images.blobs import BlobStore
 from engine.images.catalog import Catalog, ImageRow
 from engine.images.errors import BadImage, BadLayer, BadReference, ImageNotFound
-from engine.images.layers.dir import DirDriver
 from engine.images.layers.index import LayerIndex
+from engine.images.layers.mounts import trees
 from engine.images.layers.pool import LayerPool
 from engine.images.reference import Reference
 from engine.images.staging import locked, replace, sweep
@@ -54,16 +54,19 @@ class Reclaimed:
 
 
 class ImageStore:
-    """The images under `root`, made when it is not there. Safe to use from several threads."""
+    """The images under `root`, made when it is not there. Safe to use from several threads.
 
-    def __init__(self, root: Path, *, limits: Limits | None = None) -> None:
+    `driver` makes layers ready: one of layers.drivers.DRIVERS.
+    """
+
+    def __init__(self, root: Path, *, driver: str = "auto", limits: Limits | None = None) -> None:
         self.root = root.absolute()
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(self.root, 0o700)
         for name in ("blobs", "blobs/sha256", "layers", "tmp", "locks"):
             (self.root / name).mkdir(mode=0o700, exist_ok=True)
         self.blobs = BlobStore(self.root)
-        self.layers = LayerPool(self.root, DirDriver(), limits or Limits())
+        self.layers = LayerPool(self.root, driver, limits or Limits())
         with locked(self.root / "locks" / "catalog"):  # SQLite does not wait for who makes a WAL
             self._catalog = Catalog(self.root / "images.sqlite")
         self._parsed: dict[Digest, tuple[Manifest, ConfigFile]] = {}
@@ -73,6 +76,8 @@ class ImageStore:
             replace(self.root / "oci-layout", _LAYOUT)
 
     def close(self) -> None:
+        """Unmount what this process mounted, unless others need it too."""
+        self.layers.close()
         self._catalog.close()
 
     def resolve(self, reference: str) -> Image:
@@ -156,34 +161,53 @@ class ImageStore:
             raise ImageNotFound(reference, self.references())
         return self.gc()
 
-    def prepare(self, image: Image) -> list[Path]:
+    def prepare(self, image: Image, *, keeper: int | None = None) -> list[Path]:
         """Make every layer ready; return the overlay's lower directories, top first.
 
-        They can be fewer than the layers: below one with an opaque root nothing shows.
+        They can be fewer than the layers: below one with an opaque root nothing shows. They are
+        seen by this process, and by the containers of the process `keeper`, until close().
 
-        Raise BadImage or BadLayer when a layer is not what the image says, or cannot be unpacked.
+        Raise BadImage or BadLayer when a layer is not what the image says, or cannot be unpacked,
+        ImageError when it cannot be mounted.
         """
-        lowerdirs: list[Path] = []
-        diff_ids = tuple(layer.diff_id for layer in image.layers)
         with self.busy():
-            for layer, chain_id in zip(image.layers, chain_ids(diff_ids), strict=True):
-                plain = partial(self._unpacked, layer)
-                try:
-                    path = self.layers.prepare(layer.diff_id, chain_id, lowerdirs, plain)
-                except (BadImage, BadLayer) as error:
-                    where = f"{image.reference}: layer {layer.digest}"
-                    raise type(error)(f"{where}: {error}") from error
-                facts = self.layers.facts(layer.diff_id, chain_id)
-                below = [] if facts and facts.opaque else lowerdirs
-                lowerdirs = [path / "fs", *below]
-        return lowerdirs
+            return self.layers.mount(self._ready(image), keeper)
+
+    def adopt(self, keeper: int) -> None:
+        """See to it that what a keeper's containers stand on can be looked into."""
+        with self.busy():
+            self.layers.mount(self.layers.used(), keeper)
+
+    @contextmanager
+    def opened(self, image: Image) -> Iterator[list[Path]]:
+        """As prepare(), for this process to read from while the context lasts."""
+        with self.busy():
+            layers = self._ready(image)
+        with trees(layers, self.layers.choice.way) as found:
+            yield found
+
+    def _ready(self, image: Image) -> list[Path]:
+        """The folders of an image's layers, made ready, top first."""
+        layers: list[Path] = []
+        diff_ids = tuple(layer.diff_id for layer in image.layers)
+        for layer, chain_id in zip(image.layers, chain_ids(diff_ids), strict=True):
+            plain = partial(self._unpacked, layer)
+            try:
+                path = self.layers.prepare(layer.diff_id, chain_id, layers, plain)
+            except (BadImage, BadLayer) as error:
+                where = f"{image.reference}: layer {layer.digest}"
+                raise type(error)(f"{where}: {error}") from error
+            facts = self.layers.facts(layer.diff_id, chain_id)
+            layers = [path, *([] if facts and facts.opaque else layers)]
+        return layers
 
     def indexes(self, image: Image) -> list[LayerIndex]:
         """What is in each layer, the lowest first; makes ready what is not. Close them.
 
         Raise as prepare() does.
         """
-        self.prepare(image)
+        with self.busy():
+            self._ready(image)
         chain = chain_ids(tuple(layer.diff_id for layer in image.layers))
         pairs = zip(image.layers, chain, strict=True)
         return [self.layers.index(layer.diff_id, chain_id) for layer, chain_id in pairs]

@@ -41,6 +41,22 @@ def read(descriptor: int, size: int = CHUNK) -> Iterator[bytes]:
         yield chunk
 
 
+def limited(chunks: Iterable[bytes], length: int) -> Iterator[bytes]:
+    """The first `length` bytes."""
+    for chunk in chunks:
+        if len(chunk) >= length:
+            yield chunk[:length]
+            return
+        length -= len(chunk)
+        yield chunk
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
 def verified(chunks: Iterable[bytes], digest: Digest, size: int, what: str) -> Iterator[bytes]:
     """Pass on the chunks; raise BadImage as soon as they are not `size` bytes of `digest`."""
     hasher, left = hashlib.sha256(), size

@@ -46,7 +46,7 @@ class Limits:
     header: int = 1 << 20  # bytes of one extended header
     depth: int = 512  # components of a name
     component: int = 255  # NAME_MAX
-    xattr: int = 64 << 10  # XATTR_SIZE_MAX
+    xattr: int = (64 << 10) - 1  # XATTR_SIZE_MAX is one more; EROFS has 16 bits for it
     kept: int = 64 << 20  # bytes of all attributes and links together: they are held in memory
     link: int = 4095  # PATH_MAX
     segments: int = 100_000  # of one sparse file

@@ -167,6 +167,8 @@ class Kubelet:
         lives: dict[str, list[ContainerState]] = defaultdict(list)
         for state in await self.node.runtime.containers():
             lives[state.labels.get(UID, "")].append(state)
+        if lives:
+            await asyncio.to_thread(self.node.images.adopt, self.node.runtime.keeper_pid)
         sandboxes = {state.id: state for state in await self.node.runtime.sandboxes()}
         for uid, pod in pods.items():
             worker = PodWorker(self.node, pod)

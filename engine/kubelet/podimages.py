@@ -112,7 +112,8 @@ class PodImages:
         must not hold the threads that other pods need."""
         try:
             async with self._node.image_turns[container.image]:
-                lowerdirs = await asyncio.to_thread(self._node.images.prepare, image)
+                keeper = self._node.runtime.keeper_pid
+                lowerdirs = await asyncio.to_thread(self._node.images.prepare, image, keeper=keeper)
         except (ImageError, OSError) as error:
             raise self._failed(container, "unpack", error) from error
         return FoundImage(image, lowerdirs)

@@ -5,13 +5,11 @@ when the keeper goes the kernel takes the tmpfs away too.
 """
 
 import os
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
-from engine.linux.flags import CLONE, MNT, MS
+from engine.linux.flags import MNT, MS
 from engine.linux.mount import mount, umount2
-from engine.linux.namespace import setns, unshare
+from engine.linux.mountns import in_mount_namespace
 
 
 def mount_tmpfs(keeper_pid: int, folder: Path, size: int | None) -> None:
@@ -25,7 +23,7 @@ def mount_tmpfs(keeper_pid: int, folder: Path, size: int | None) -> None:
             target = os.fsencode(folder)
             mount(b"tmpfs", target, b"tmpfs", MS.NOSUID | MS.NODEV, data.encode())
 
-    _inside(keeper_pid, work)
+    in_mount_namespace(keeper_pid, work)
 
 
 def unmount_below(keeper_pid: int, folder: Path) -> None:
@@ -36,31 +34,4 @@ def unmount_below(keeper_pid: int, folder: Path) -> None:
             if os.path.ismount(entry):
                 umount2(os.fsencode(entry), MNT.DETACH)
 
-    _inside(keeper_pid, work)
-
-
-def _inside(keeper_pid: int, work: Callable[[], None]) -> None:
-    """Run `work` in the keeper's mount namespace: in a thread of its own, which then ends.
-
-    A thread may change its mount namespace once it shares its root and working directory with no
-    other thread (setns(2)), and then it alone has changed it.
-    """
-    failures: list[OSError] = []
-
-    def run() -> None:
-        try:
-            unshare(CLONE.FS)
-            namespace = os.open(f"/proc/{keeper_pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                setns(namespace, CLONE.NEWNS)
-            finally:
-                os.close(namespace)
-            work()
-        except OSError as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="tmpfs")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
+    in_mount_namespace(keeper_pid, work)

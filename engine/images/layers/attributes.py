@@ -11,7 +11,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # What a layer may say about its files. Not trusted.overlay.* (it would steer the mount), not
 # security.selinux (the host's own labels).
-_KEPT = (b"user.", b"security.capability", b"system.posix_acl_")
+KEPT = (b"user.", b"security.capability", b"system.posix_acl_")
 NODES = {CHAR: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 
 
@@ -46,13 +46,13 @@ def entry_of(parts: Parts, found: Found) -> Entry:
 
 def kept_xattrs(descriptor: int) -> tuple[tuple[bytes, bytes], ...]:
     names = [os.fsencode(name) for name in os.listxattr(descriptor)]
-    return tuple((name, os.getxattr(descriptor, name)) for name in names if name.startswith(_KEPT))
+    return tuple((name, os.getxattr(descriptor, name)) for name in names if name.startswith(KEPT))
 
 
 def dress(descriptor: int, entry: Entry) -> None:
     os.fchown(descriptor, entry.uid, entry.gid)
     os.fchmod(descriptor, entry.mode)
     for name, value in entry.xattrs:
-        if name.startswith(_KEPT):
+        if name.startswith(KEPT):
             os.setxattr(descriptor, name, value)
     os.utime(descriptor, ns=(entry.mtime, entry.mtime))

@@ -18,6 +18,7 @@ from engine.images.tar import Limits
 # and opaque directories").
 WHITEOUT_DEVICE = os.makedev(0, 0)
 OPAQUE = b"trusted.overlay.opaque"
+FS = "fs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,12 @@ class LayerDriver(Protocol):
     """Makes a layer's tar stream ready to be one lower directory of an overlay."""
 
     def write(
-        self, chunks: Iterable[bytes], target: Path, below: Sequence[Path], limits: Limits
+        self, chunks: Iterable[bytes], layer: Path, below: Sequence[Path], limits: Limits
     ) -> Unpacked:
-        """Fill the new directory `target`; `below` are the ready lower layers, top first.
+        """Fill the new folder `layer`; `below` are the lower layers' trees, top first.
 
-        Raise BadLayer when the archive is damaged or hostile; what is then in `target` is unusable.
+        The layer's tree is then `fs` in it, or an image to be mounted there. Raise BadLayer when
+        the archive is damaged or hostile, ImageError when the disk refuses; what is then in the
+        folder is unusable.
         """
         ...

@@ -19,7 +19,7 @@ from pathlib import Path
 from engine.images.erase import erase
 from engine.images.errors import BadLayer, ImageError
 from engine.images.layers.attributes import NODES, below, dress, entry_of
-from engine.images.layers.base import OPAQUE, WHITEOUT_DEVICE, Unpacked
+from engine.images.layers.base import FS, OPAQUE, WHITEOUT_DEVICE, Unpacked
 from engine.images.layers.tree import Tree
 from engine.images.layers.view import Found, StackView
 from engine.images.tar import (
@@ -56,9 +56,11 @@ class DirDriver:
     """Unpacks layers into directories."""
 
     def write(
-        self, chunks: Iterable[bytes], target: Path, below: Sequence[Path], limits: Limits
+        self, chunks: Iterable[bytes], layer: Path, below: Sequence[Path], limits: Limits
     ) -> Unpacked:
         """See LayerDriver.write()."""
+        target = layer / FS
+        target.mkdir(mode=0o700)
         with _Unpacking(target, below, limits) as unpacking:
             return unpacking.run(chunks)
 

@@ -1,6 +1,7 @@
 """The layers that are ready: each unpacked once, then shared by every image and container.
 
-    layers/<key>/fs          the lower directory of overlays
+    layers/<key>/fs          the lower directory of overlays, or where `image` is mounted as one
+    layers/<key>/image       the archive, mountable (see erofs.py); only of some
     layers/<key>/index       what is in it (see index.py)
     layers/<key>/layer.json  what was found out while unpacking
     layers/<key>/init/       the init layers of stacks whose top this is (see rootfs.py)
@@ -15,6 +16,7 @@ outlives its image keeps its files; a container that is gone without a word hold
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -22,8 +24,11 @@ import msgspec
 from engine.images.erase import erase_path
 from engine.images.errors import ImageError
 from engine.images.layers import index
-from engine.images.layers.base import LayerDriver
+from engine.images.layers.base import FS
+from engine.images.layers.drivers import Choice, choose
+from engine.images.layers.erofs import IMAGE
 from engine.images.layers.index import LayerIndex, write_index
+from engine.images.layers.mounts import LayerMounts, trees
 from engine.images.layers.tree import ROOT
 from engine.images.staging import locked, staging
 from engine.images.tar import Limits
@@ -33,7 +38,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """layer.json: what was found out about a layer (see Unpacked), and in which boot."""
+    """layer.json: what was found out about a layer (see Unpacked), and in which boot. `mounted`
+    says that there is an image to mount."""
 
     diff_id: str
     entries: int
@@ -41,19 +47,30 @@ class Facts(msgspec.Struct, frozen=True):
     dependent: bool
     opaque: bool
     boot: str
+    mounted: bool = False
 
 
 class LayerPool:
-    """The ready layers of the store at `root`, made by `driver`."""
+    """The ready layers of the store at `root`, made by the driver that `wanted` says."""
 
-    def __init__(self, root: Path, driver: LayerDriver, limits: Limits) -> None:
+    def __init__(self, root: Path, wanted: str, limits: Limits) -> None:
         self._folder = root / "layers"
         self._tmp = root / "tmp"
         self._locks = root / "locks"
-        self._driver = driver
+        self._wanted = wanted
         self._limits = limits
         self._facts: dict[str, Facts] = {}
+        self._mounts = LayerMounts(self._folder, self._locks)
         self.boot = _BOOT_ID.read_text().strip()
+
+    @cached_property
+    def choice(self) -> Choice:
+        """How layers are made ready; tried when it is first asked for. Raise ImageError."""
+        return choose(self._tmp, self._wanted)
+
+    def close(self) -> None:
+        """Let go of what is mounted."""
+        self._mounts.close()
 
     def find(self, diff_id: Digest, chain_id: Digest) -> Path | None:
         """The ready layer's folder, for this place in a stack."""
@@ -63,6 +80,22 @@ class LayerPool:
         if facts is None or facts.dependent:
             return None
         return self._folder / diff_id.hex
+
+    def mount(self, layers: Sequence[Path], keeper: int | None = None) -> list[Path]:
+        """The layers' trees, mounted where they have to be: here, and where a keeper's containers
+        begin. Raise ImageError."""
+        images = [layer for layer in layers if (layer / IMAGE).exists()]
+        if images:
+            assert self.choice.way is not None
+            try:
+                self._mounts.need(images, self.choice.way, keeper)
+            except OSError as error:
+                raise ImageError(f"layers cannot be mounted: {error}") from error
+        return [layer / FS for layer in layers]
+
+    def used(self) -> list[Path]:
+        """The layers that containers stand on."""
+        return [path for path in self._folder.iterdir() if _uses(path)]
 
     def facts(self, diff_id: Digest, chain_id: Digest) -> Facts | None:
         path = self.find(diff_id, chain_id)
@@ -84,7 +117,7 @@ class LayerPool:
     ) -> Path:
         """The ready layer's folder; unpacks `chunks()` when it is not there yet.
 
-        `below` are the ready lower layers' `fs`, top first. Raise BadLayer as the driver does.
+        `below` are the ready lower layers, top first. Raise BadLayer as the driver does.
         """
         path = self.find(diff_id, chain_id)
         if path is not None:
@@ -96,11 +129,13 @@ class LayerPool:
     def _unpack(
         self, diff_id: Digest, chain_id: Digest, below: Sequence[Path], chunks: Iterable[bytes]
     ) -> Path:
+        choice = self.choice
         with staging(self._tmp) as folder:
             layer = folder / "layer"
-            for name in ("", "fs", "init", "uses"):
+            for name in ("", "init", "uses"):
                 (layer / name).mkdir(mode=0o700)
-            done = self._driver.write(chunks, layer / "fs", below, self._limits)
+            with trees(below, choice.way) as lower:
+                done = choice.driver.write(chunks, layer, lower, self._limits)
             facts = Facts(
                 diff_id=str(diff_id),
                 entries=done.entries,
@@ -108,11 +143,13 @@ class LayerPool:
                 dependent=done.dependent,
                 opaque=done.tree.is_opaque(ROOT),
                 boot=self.boot,
+                mounted=(layer / IMAGE).exists(),
             )
             write_index(done.tree, layer / index.NAME)
             (layer / "layer.json").write_bytes(msgspec.json.encode(facts))
             target = self._folder / (chain_id if done.dependent else diff_id).hex
-            if target.exists():  # of an earlier boot
+            if target.exists():  # of an earlier boot, or of a driver that is no longer there
+                self._mounts.drop(target)
                 target.rename(folder / "stale")
             layer.rename(target)
         return target
@@ -128,9 +165,10 @@ class LayerPool:
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if any(link.exists() for link in (path / "uses").iterdir()):
+                if _uses(path):
                     return None
                 facts = self._read(key)
+                self._mounts.drop(path)
                 path.rename(folder / "layer")
                 self._facts.pop(key, None)
             finally:
@@ -148,7 +186,12 @@ class LayerPool:
             facts = msgspec.json.decode(path.read_bytes(), type=Facts)
         except (FileNotFoundError, msgspec.MsgspecError):
             return None  # not there, or cut short when the machine went down
-        if facts.boot != self.boot:
+        if facts.boot != self.boot or (facts.mounted and self.choice.way is None):
             return None
         self._facts[key] = facts
         return facts
+
+
+def _uses(layer: Path) -> bool:
+    """Whether a container stands on it."""
+    return any(link.exists() for link in (layer / "uses").iterdir())

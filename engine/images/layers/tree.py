@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator
 from enum import IntFlag
 
 from engine.images.errors import BadLayer
-from engine.images.tar import CHAR, DIRECTORY, HARDLINK, SYMLINK, Entry, Parts
+from engine.images.tar import CHAR, DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Parts
 
 ROOT = 0
 _LINKS = 40  # MAXSYMLINKS
+_MAJOR_MAX = 4095  # 12 bits (linux/kdev_t.h)
 _DIRECTORY, _SYMLINK = DIRECTORY[0], SYMLINK[0]
 _PLAIN = Entry((), DIRECTORY, 0o755)
 _WH, _WH_OPAQUE, _WH_AUFS = b".wh.", b".wh..wh..opq", b".wh..wh."
@@ -77,6 +78,8 @@ class Tree:
             raise BadLayer("symlink without a target")
         if kind == CHAR and not entry.device:
             raise BadLayer("device 0:0, which overlayfs takes for a whiteout")
+        if os.major(entry.device) > _MAJOR_MAX:
+            raise BadLayer(f"device of major number {os.major(entry.device)}")
         file = self._linked(entry) if kind == HARDLINK else None
         parent, name = self._directory(parts[:-1]), parts[-1]
         there = self.kids[parent].get(name)
@@ -124,6 +127,11 @@ class Tree:
 
     def is_whiteout(self, node: int) -> bool:
         return bool(self.flags[node] & _WHITEOUT)
+
+    def brought(self) -> list[int]:
+        """The regular files that are lower layers'."""
+        file = FILE[0]
+        return [n for n, f in enumerate(self.flags) if f & _BELOW and self.kinds[n] == file]
 
     def hidden(self, node: int) -> bool:
         """Whether nothing of the layers below can show at a directory's names."""
@@ -179,6 +187,8 @@ class Tree:
                 if entry is not None and entry.kind == DIRECTORY:
                     self._dress(node, entry)
                     self.flags[node] = flags
+        for node, kids in self.kids.items():
+            self.kids[node] = dict(sorted(kids.items()))  # once: sorting them again costs little
         return dependent
 
     def order(self) -> Iterator[int]:

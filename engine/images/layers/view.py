@@ -18,6 +18,7 @@ from engine.images.layers.base import OPAQUE, WHITEOUT_DEVICE
 from engine.images.tar import Parts
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # a path of ours, and may be /proc/self/fd/N
 _LINKS = 40  # MAXSYMLINKS
 
 
@@ -34,7 +35,7 @@ class StackView:
     """Use as a context: it keeps the layers' directories open. `layers` are top first."""
 
     def __init__(self, layers: Sequence[Path]) -> None:
-        self._roots = [os.open(layer, _DIRECTORY) for layer in layers]
+        self._roots = [os.open(layer, _ROOT) for layer in layers]
         self._parent: Parts = ()
         self._merged = self._roots
 
@@ -47,6 +48,9 @@ class StackView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._forget()
         _close(self._roots)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.images.archive import host_platform
+from engine.images.store import ImageStore
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -125,6 +126,21 @@ def merged(lowerdirs: Sequence[Path], scratch: Path) -> dict[str, list[Any]]:
     done = subprocess.run(command, check=True, capture_output=True)
     found: dict[str, list[Any]] = json.loads(done.stdout)
     return found
+
+
+driver = "auto"
+stores: list[ImageStore] = []
+
+
+def opened(root: Path) -> ImageStore:
+    """The store at `root`, which ends with the test."""
+    stores.append(ImageStore(root, driver=driver))
+    return stores[-1]
+
+
+def mounts_below(folder: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line for line in lines if line.split()[4].startswith(f"{folder}/")]
 
 
 def open_below(folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from engine.images.archive import host_platform
 from engine.images.errors import BadImage, BadLayer, ImageError
 from engine.images.store import ImageStore
-from tests.real.images.layouts import INDEX, Layout, config, digest
+from tests.real.images.layouts import INDEX, Layout, config, digest, opened
 from tests.real.images.tars import file, folder, tar
 
 LAYERS = [tar(folder("d"), file("d/a", b"x" * 3000)), tar(folder("d"), file("d/b", b"y"))]
@@ -21,7 +21,7 @@ LAYERS = [tar(folder("d"), file("d/a", b"x" * 3000)), tar(folder("d"), file("d/b
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ImageStore]:
-    store = ImageStore(tmp_path / "store")
+    store = opened(tmp_path / "store")
     yield store
     store.close()
 

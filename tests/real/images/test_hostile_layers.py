@@ -18,6 +18,7 @@ import pytest
 
 from engine.images.errors import BadLayer
 from engine.images.layers.dir import DirDriver
+from engine.images.layers.erofs import ErofsDriver
 from engine.images.tar import Limits
 from tests.real.images.layouts import open_below
 from tests.real.images.tars import (
@@ -35,6 +36,7 @@ from tests.real.images.tars import (
     whiteout,
 )
 
+DRIVERS = {"dir": DirDriver(), "erofs": ErofsDriver(DirDriver())}
 REFUSED, TAKEN = "refused", "taken"
 
 
@@ -248,11 +250,11 @@ def arena(tmp_path: Path) -> Arena:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_nothing_lands_outside(case: Case, arena: Arena) -> None:
+def test_nothing_lands_outside(case: Case, arena: Arena, driver: str) -> None:
     before = arena.state()
     said = ""
     try:
-        DirDriver().write(chunks(arena.archive(case)), arena.root, [], SMALL)
+        DRIVERS[driver].write(chunks(arena.archive(case)), arena.root, [], SMALL)
         outcome = TAKEN
     except BadLayer as error:
         outcome, said = REFUSED, str(error)
@@ -274,7 +276,7 @@ def test_the_canary_would_tell(case: Case, arena: Arena) -> None:
 
 def test_absolute_names_land_inside(tmp_path: Path) -> None:
     DirDriver().write([tar(file("/etc/x", b"in"))], tmp_path, [], SMALL)
-    assert (tmp_path / "etc/x").read_bytes() == b"in"
+    assert (tmp_path / "fs/etc/x").read_bytes() == b"in"
 
 
 def test_foreign_attributes_are_dropped(tmp_path: Path) -> None:
@@ -283,7 +285,7 @@ def test_foreign_attributes_are_dropped(tmp_path: Path) -> None:
         for name in ("trusted.overlay.opaque", "security.selinux", "user.mine")
     }
     DirDriver().write([tar(folder("a", pax=pax))], tmp_path, [], SMALL)
-    assert os.listxattr(tmp_path / "a") == ["user.mine"]
+    assert os.listxattr(tmp_path / "fs/a") == ["user.mine"]
 
 
 def test_a_layer_deeper_than_there_are_descriptors(tmp_path: Path) -> None:
@@ -294,4 +296,4 @@ def test_a_layer_deeper_than_there_are_descriptors(tmp_path: Path) -> None:
         [],
         Limits(),
     )
-    assert stat.S_ISREG((tmp_path / deep / "y").lstat().st_mode)
+    assert stat.S_ISREG((tmp_path / "fs" / deep / "y").lstat().st_mode)

@@ -20,6 +20,7 @@ from engine.images.hosttree import HostTree
 from engine.images.rootfs import Rootfs, create_rootfs
 from engine.images.store import ImageStore
 from engine.images.types import Image
+from tests.real.images.layouts import opened
 
 # On one worker: the fixtures are made once for all of them.
 pytestmark = pytest.mark.xdist_group("host image")
@@ -152,7 +153,7 @@ def test_the_bytes_are_the_same_each_time(image: Image, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_an_unchanged_host_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ImageStore(tmp_path / "store")
+    store = opened(tmp_path / "store")
     first = build(store)
     image = first.image
     assert first.built
@@ -222,7 +223,7 @@ def test_another_python_makes_another_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None of the files that were looked at has changed then."""
-    store = ImageStore(tmp_path / "store")
+    store = opened(tmp_path / "store")
     build(store)
     monkeypatch.setattr(HostPython, "running", lambda: HostPython("/usr/bin/other", ()))
     monkeypatch.setattr(hostimage, "_layers", lambda *_: pytest.fail("it is made again"))
@@ -233,13 +234,13 @@ def test_another_python_makes_another_image(
 @pytest.mark.parametrize("blob", ["layer", "config", "manifest"])
 @pytest.mark.usefixtures("small")
 def test_a_damaged_one_is_mended(tmp_path: Path, blob: str) -> None:
-    store = ImageStore(tmp_path / "store")
+    store = opened(tmp_path / "store")
     image = build(store).image
     digests = {
         "layer": image.layers[-1].digest, "config": image.config_digest, "manifest": image.digest
     }  # fmt: skip
     store.blobs.path(digests[blob]).write_bytes(b"")
-    again = ImageStore(store.root)
+    again = opened(store.root)
     again.layers.boot = "after the power failed"
     assert build(again).built
     assert len(again.prepare(again.resolve(REFERENCE))) == 3
@@ -317,7 +318,7 @@ def test_a_machine_without_a_shell_is_told_so(
 ) -> None:
     monkeypatch.setattr(Host, "which", lambda self, name: None)
     with pytest.raises(ImageError, match="no 'sh' in /usr/local/sbin"):
-        build(ImageStore(tmp_path / "store"))
+        build(opened(tmp_path / "store"))
 
 
 def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from engine.images.hostimage import REFERENCE, build
 from engine.images.store import ImageStore
 from engine.images.types import Image
-from tests.real.images.layouts import Layout, listing, merged
+from tests.real.images.layouts import Layout, listing, merged, opened
 from tests.real.images.tars import (
     file,
     folder,
@@ -47,7 +47,7 @@ def tool(*command: object) -> str:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ImageStore]:
-    store = ImageStore(tmp_path / "store")
+    store = opened(tmp_path / "store")
     yield store
     store.close()
 
@@ -104,7 +104,7 @@ def test_others_read_the_store_as_an_oci_layout(store: ImageStore, tmp_path: Pat
     assert config["rootfs"]["diff_ids"] == diff_ids(image)
     assert config["config"]["Labels"] == {"io.podarium.host": "true"}
     tool("skopeo", "copy", name, f"docker-archive:{tmp_path / 'out.tar'}:{REFERENCE}")
-    other = ImageStore(tmp_path / "other")
+    other = opened(tmp_path / "other")
     (again,) = other.load(tmp_path / "out.tar")
     assert again.config_digest == image.config_digest
     assert diff_ids(again) == diff_ids(image)

@@ -10,10 +10,9 @@ import pytest
 
 from engine.images.errors import BadLayer
 from engine.images.layers.dir import DirDriver
-from engine.images.store import ImageStore
 from engine.images.tar import Limits
 from tests.real.images.indexes import agree
-from tests.real.images.layouts import Layout, merged, open_below
+from tests.real.images.layouts import Layout, merged, open_below, opened
 from tests.real.images.tars import (
     Member,
     device,
@@ -27,12 +26,14 @@ from tests.real.images.tars import (
     whiteout,
 )
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 
 def stack(tmp_path: Path, *layers: list[Member]) -> list[Path]:
     """The prepared lower directories of an image of these layers, top first."""
     layout = Layout(tmp_path / "layout")
     layout.image([tar(*members) for members in layers])
-    store = ImageStore(tmp_path / "store")
+    store = opened(tmp_path / "store")
     (image,) = store.load(layout.write())
     lowerdirs = store.prepare(image)
     for lowerdir in lowerdirs:
@@ -175,8 +176,7 @@ def test_no_descriptor_stays_open_however_the_names_jump(tmp_path: Path) -> None
     places = ["a/b/c", "a/b/c/d/e", "a", "x/y/z", "a/b", "x", "a/b/c/d/e/f/g", "", "x/y"]
     members = [file(f"{place}/{n}".strip("/"), b"x") for n in range(3) for place in places]
     target = tmp_path / "fs"
-    target.mkdir()
-    DirDriver().write([tar(*members)], target, [], Limits())
+    DirDriver().write([tar(*members)], tmp_path, [], Limits())
     assert open_below(target) == []
     assert {str(p.relative_to(target)) for p in target.rglob("*") if p.is_file()} == {
         m.info.name for m in members
@@ -222,7 +222,7 @@ def test_a_layer_is_shared_by_diff_id_and_a_dependent_one_only_on_its_stack(tmp_
     layout.image([tar(folder("d", mode=0o700)), tar(*whole), tar(*partial)], name="a/one:1")
     layout.image([tar(folder("d", mode=0o711)), tar(*whole), tar(*partial)], name="a/two:1")
     layout.image([tar(*partial)], name="a/three:1")
-    store = ImageStore(tmp_path / "store")
+    store = opened(tmp_path / "store")
     one, two, three = (store.prepare(image) for image in store.load(layout.write()))
     assert len(first) == 3
     assert one[1] == two[1], "the same archive, unpacked once"

@@ -11,15 +11,16 @@ import pytest
 from engine.images.changes import Change, changes
 from engine.images.errors import ImageError
 from engine.images.rootfs import Rootfs, create_rootfs, open_rootfs, remove_rootfs
-from engine.images.store import ImageStore
-from tests.real.images.layouts import Layout, merged
+from tests.real.images.layouts import Layout, merged, opened
 from tests.real.images.tars import Member, file, folder, member, symlink, tar, whiteout
+
+pytestmark = pytest.mark.usefixtures("driver")
 
 
 def prepared(tmp_path: Path, *layers: list[Member]) -> list[Path]:
     layout = Layout(tmp_path / "layout")
     layout.image([tar(*members) for members in layers])
-    store = ImageStore(tmp_path / "store")
+    store = opened(tmp_path / "store")
     (image,) = store.load(layout.write())
     return store.prepare(image)
 
@@ -151,7 +152,7 @@ def test_the_init_layer_is_made_once_for_a_stack(tmp_path: Path) -> None:
 def test_a_layer_that_has_gone_is_named(tmp_path: Path) -> None:
     lowerdirs = prepared(tmp_path, [folder("etc")])
     create_rootfs(lowerdirs, tmp_path / "a", hostname="h", hosts=b"", resolv=b"")
-    lowerdirs[0].rename(tmp_path / "elsewhere")
+    lowerdirs[0].parent.rename(tmp_path / "store/layers/elsewhere")
     with pytest.raises(ImageError, match=lowerdirs[0].parent.name):
         create_rootfs(lowerdirs, tmp_path / "b", hostname="h", hosts=b"", resolv=b"")
 

@@ -16,11 +16,10 @@ import pytest
 
 from engine.images.errors import BadReference, ImageNotFound
 from engine.images.layers.base import Unpacked
-from engine.images.layers.dir import DirDriver
 from engine.images.rootfs import create_rootfs, remove_rootfs
 from engine.images.store import ImageStore
 from engine.images.types import Digest
-from tests.real.images.layouts import Layout
+from tests.real.images.layouts import Layout, opened
 from tests.real.images.tars import file, folder, tar
 
 ONE, TWO = tar(folder("d"), file("d/one", b"1" * 100)), tar(folder("d"), file("d/two", b"2" * 50))
@@ -28,7 +27,7 @@ ONE, TWO = tar(folder("d"), file("d/one", b"1" * 100)), tar(folder("d"), file("d
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ImageStore]:
-    store = ImageStore(tmp_path / "store")
+    store = opened(tmp_path / "store")
     yield store
     store.close()
 
@@ -100,8 +99,8 @@ def test_the_store_is_an_oci_layout(store: ImageStore, layout: Path) -> None:
         assert Digest.of(name.read_bytes()).hex == name.name
         assert name.stat().st_mode & 0o777 == 0o600
     assert store.root.stat().st_mode & 0o777 == 0o700
-    assert ImageStore(store.root).references() == ["a/two:1"]
-    other = ImageStore(store.root.parent / "other")
+    assert opened(store.root).references() == ["a/two:1"]
+    other = opened(store.root.parent / "other")
     assert [image.reference for image in other.load(store.root)] == ["a/two:1"]
 
 
@@ -122,13 +121,14 @@ def test_layers_are_shared_and_go_with_their_last_image(store: ImageStore, layou
     )
 
 
-def test_a_layer_of_an_earlier_boot_is_not_relied_upon(store: ImageStore, layout: Path) -> None:
+def test_a_layer_of_an_earlier_boot_is_not_relied_upon(tmp_path: Path, layout: Path) -> None:
     """Its files may be empty: nobody waited until they were on the disk."""
+    store = ImageStore(tmp_path / "store", driver="dir")
     _, two = store.load(layout)
     top, bottom = store.prepare(two)
     for path in (top / "d/two", bottom / "d/one"):
         path.write_bytes(b"")
-    again = ImageStore(store.root)
+    again = ImageStore(store.root, driver="dir")
     again.layers.boot = "another"
     assert again.resolve("a/two:1").layers[0].entries is None
     assert again.prepare(two) == [top, bottom]
@@ -251,7 +251,7 @@ def test_several_processes_at_once(tmp_path: Path, layout: Path) -> None:
     done = [child.communicate(timeout=60) for child in children]
     assert [child.returncode for child in children] == [0] * 4, done
     assert len({out for out, _ in done}) == 1
-    store = ImageStore(tmp_path / "store")
+    store = opened(tmp_path / "store")
     assert store.references() == ["a/one:1", "a/two:1"]
     assert len(store.layers.all()) == 2
     assert list((store.root / "tmp").iterdir()) == []
@@ -285,13 +285,14 @@ def test_several_threads_unpack_a_layer_once(
     """The kubelets of several nodes start the first pods of an image at the same moment."""
     _, image = store.load(layout)
     unpacked: list[Path] = []
-    write = DirDriver.write
+    kind = type(store.layers.choice.driver)
+    write = kind.write
 
-    def counted(self: DirDriver, chunks: Any, target: Path, below: Any, limits: Any) -> Unpacked:
-        unpacked.append(target)
-        return write(self, chunks, target, below, limits)
+    def counted(self: Any, chunks: Any, layer: Path, below: Any, limits: Any) -> Unpacked:
+        unpacked.append(layer)
+        return write(self, chunks, layer, below, limits)
 
-    monkeypatch.setattr(DirDriver, "write", counted)
+    monkeypatch.setattr(kind, "write", counted)
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: store.prepare(image), range(8)))
     assert made == [made[0]] * 8
