@@ -28,7 +28,7 @@ from engine.config import ClusterConfig, NodeShape
 from engine.home import ClusterPaths
 from engine.launch import EngineOptions
 from engine.runtime import features, needs
-from engine.runtime.cgroup.api import detect
+from engine.runtime.cgroup import delegation
 from engine.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -84,6 +84,9 @@ class Cluster:
             if lacking:
                 raise BootError("; ".join(f"{item.name}: {item.cure}" for item in lacking))
             found = features.probe()
+            hierarchy = delegation.hierarchy(self.paths.cgroup)
+            delegation.settle(hierarchy)
+            hierarchy.create(self.paths.cgroup)  # by which each keeper will find it
             note.detail = f"Linux {platform.release()}, cgroups {found.hierarchy}"
         with self._boot.step("configuration") as note:
             config = configuration.load(self.paths, options)
@@ -230,7 +233,8 @@ class Cluster:
             from engine.kubelet.kubelet import Kubelet
             from engine.kubelet.pulls import ImagePuller
 
-            images, hierarchy = ImageStore(self.paths.images), detect()
+            images = ImageStore(self.paths.images)
+            hierarchy = delegation.hierarchy(self.paths.cgroup)
             puller = ImagePuller(images, self.paths.home)
             self._closing.callback(images.close)
             kubelets = [
@@ -295,7 +299,7 @@ class Cluster:
 
 
 def _allow_many_files() -> None:
-    """Sampling keeps up to eight descriptors a container. After the keepers have started: what
+    """Sampling keeps up to eleven descriptors a container. After the keepers have started: what
     they hand on to containers is the limit that the user's shell gave us."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

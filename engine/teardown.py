@@ -16,7 +16,7 @@ from engine.images.erase import erase_path
 from engine.images.rootfs import remove_rootfs
 from engine.launch import stop
 from engine.network import fabric
-from engine.runtime.cgroup.api import detect
+from engine.runtime.cgroup import delegation
 from engine.runtime.errors import RuntimeFailure
 from engine.runtime.keepers import clean_dead_keeper
 from engine.runtime.runtime import Runtime
@@ -33,10 +33,11 @@ def teardown(paths: ClusterPaths, *, purge: bool = False) -> list[str]:
     stop(paths)
     for node in _nodes(paths):
         asyncio.run(_end_node(node))
-    hierarchy = detect()
+    hierarchy = delegation.hierarchy(paths.cgroup)
     if hierarchy.exists(paths.cgroup):
         hierarchy.kill(paths.cgroup)
         hierarchy.remove(paths.cgroup)
+    hierarchy.take_back()
     fabric.remove(paths)
     left = remains(paths)
     if not left:
@@ -72,7 +73,7 @@ def remains(paths: ClusterPaths) -> list[str]:
     found += [f"mount {point}" for point in mounts_below(paths.run)]
     found += [
         f"cgroup {os.fsdecode(folder)}"
-        for folder in detect().directories(paths.cgroup)
+        for folder in delegation.hierarchy(paths.cgroup).directories(paths.cgroup)
         if os.path.isdir(folder)
     ]
     found += fabric.leftovers(paths)

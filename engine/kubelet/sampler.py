@@ -14,7 +14,7 @@ from engine.linux import netlink
 from engine.linux.flags import CLONE
 from engine.linux.namespace import setns
 from engine.runtime.cgroup.api import Hierarchy
-from engine.runtime.cgroup.sampling import Sample, Sampler
+from engine.runtime.cgroup.sampling import Pressure, PressureSampler, Sample, Sampler
 from engine.types.stats import ContainerSample, NodeSample
 
 
@@ -31,7 +31,9 @@ class Target:
 @dataclass(slots=True)
 class _Counter:
     sampler: Sampler
+    pressure: PressureSampler | None
     last: Sample | None = None
+    waited: Pressure | None = None
 
 
 class NodeSampler:
@@ -82,6 +84,7 @@ class NodeSampler:
         if before is not None and now.time_ns > before.time_ns:
             held = (now.throttled_ns - before.throttled_ns) / (now.time_ns - before.time_ns)
             throttled = min(1.0, held)
+        waited = self._counters[target.cgroup].waited or Pressure(cpu=0.0, memory=0.0, io=0.0)
         return ContainerSample(
             node=self._node,
             cpu=_cores(now, before),
@@ -93,6 +96,9 @@ class NodeSampler:
             cpu_limit=target.cpu_limit,
             pids=now.pids,
             throttled=round(throttled, 4),
+            cpu_pressure=waited.cpu,
+            memory_pressure=waited.memory,
+            io_pressure=waited.io,
             rx=rx,
             tx=tx,
             oom_kills=now.oom_kills,
@@ -103,13 +109,20 @@ class NodeSampler:
         try:
             counter = self._counters.get(cgroup)
             if counter is None:
-                counter = self._counters[cgroup] = _Counter(self._hierarchy.sampler(cgroup))
+                counter = self._open(cgroup)
             now, before = counter.sampler.sample(), counter.last
+            if counter.pressure is not None:
+                counter.waited = counter.pressure.sample()
         except OSError:
             self._close(cgroup)
             return None
         counter.last = now
         return now, before
+
+    def _open(self, cgroup: bytes) -> _Counter:
+        counter = self._counters[cgroup] = _Counter(self._hierarchy.sampler(cgroup), None)
+        counter.pressure = self._hierarchy.pressure(cgroup)
+        return counter
 
     def _traffic_rates(self) -> dict[int, tuple[float, float]]:
         """(received, sent) bytes per second of what is at the other end of each link."""
@@ -135,6 +148,8 @@ class NodeSampler:
         counter = self._counters.pop(cgroup, None)
         if counter is not None:
             counter.sampler.close()
+            if counter.pressure is not None:
+                counter.pressure.close()
 
     def close(self) -> None:
         self._close_all_but(set())

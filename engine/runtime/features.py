@@ -19,7 +19,7 @@ from engine.linux.flags import CAP, CLONE
 from engine.linux.mount import fsconfig_set_string, fsopen
 from engine.linux.namespace import unshare
 from engine.linux.process import capget
-from engine.runtime.cgroup.api import detect
+from engine.runtime.cgroup import delegation
 
 # mount_setattr(2) came with 5.12, cgroup.kill with 5.14.
 KERNEL = (5, 14)
@@ -55,7 +55,7 @@ def probe() -> Features:
     """Ask the kernel; nothing is left behind. Takes a few milliseconds, the first time."""
     root = _root()
     try:
-        hierarchy = detect()
+        hierarchy = delegation.hierarchy()
     except OSError:
         hierarchy = None
     return Features(
@@ -72,7 +72,7 @@ def probe() -> Features:
             os.access(os.path.dirname(directory), os.W_OK) and not _read_only(directory)
             for directory in hierarchy.directories(b"podarium")
         ),
-        cgroups_crowded=hierarchy is not None and hierarchy.crowded(),
+        cgroups_crowded=hierarchy is not None and delegation.crowded(hierarchy),
         links=frozenset(kind for kind in LINKS if _can_make(kind)) if root else None,
     )
 

@@ -11,7 +11,7 @@ from engine.home import NodePaths
 from engine.linux.pidfd import pidfd_open, pidfd_send_signal
 from engine.linux.process import start_time
 from engine.runtime import keeper
-from engine.runtime.cgroup.api import detect
+from engine.runtime.cgroup import delegation
 from engine.runtime.errors import KeeperNotStarted
 
 _END_MS = 10_000
@@ -72,7 +72,7 @@ def clean_dead_keeper(paths: NodePaths) -> None:
     for a cgroup that cannot be removed.
     """
     _kill(paths)
-    hierarchy = detect()
+    hierarchy = delegation.hierarchy(paths.cluster.cgroup)
     if hierarchy.exists(paths.cgroup):
         hierarchy.kill(paths.cgroup)
         hierarchy.remove(paths.cgroup)

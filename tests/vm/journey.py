@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import subprocess
@@ -51,6 +52,10 @@ def told(*command: str, code: int = 0) -> str:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}"
     return done.stdout
+
+
+CONTROL = Path("/sys/fs/cgroup/cgroup.subtree_control")
+HANDED_DOWN = CONTROL.read_text() if CONTROL.exists() else ""
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +124,23 @@ def test_down_leaves_nothing(cluster: None) -> None:
     told(PODARIUM, "down")
     assert traces(PATHS) == []
     assert [f.name for f in Path("/sys/fs/cgroup").iterdir() if f.is_dir()] == ["user.slice"]
+    assert CONTROL.read_text() == HANDED_DOWN
+
+
+def test_a_cluster_of_a_delegated_unit_stays_in_it() -> None:
+    """Started in it, asked and taken down from elsewhere."""
+    hierarchy = detect()
+    hierarchy.create(b"system.slice/box.scope/leaf")
+    hierarchy.remove(b"system.slice/box.scope/leaf")
+    unit = Path("/sys/fs/cgroup/system.slice/box.scope")
+    (unit / "cgroup.subtree_control").write_text("-cpu -memory -pids")
+    os.setxattr(unit, "trusted.delegate", b"1")
+    enter = f'echo $$ > {unit}/cgroup.procs; exec "$@"'
+    told("sh", "-c", enter, "sh", PODARIUM, "up", "--nodes", "1")
+    assert (unit / os.fsdecode(PATHS.cgroup) / "node-1").is_dir()
+    assert told(PODARIUM, "run", "podarium/host", "--", "echo", "hello") == "hello\n"
+    told(PODARIUM, "down")
+    assert traces(PATHS) == []
+    assert [f.name for f in unit.iterdir() if f.is_dir()] == ["podarium"]
+    assert (unit / "cgroup.subtree_control").read_text() == "\n"
+    hierarchy.remove(b"system.slice")

@@ -18,7 +18,7 @@ import time
 from abc import ABC, abstractmethod
 
 from engine.runtime.cgroup import tree
-from engine.runtime.cgroup.sampling import Sample, Sampler
+from engine.runtime.cgroup.sampling import PressureSampler, Sample, Sampler
 
 UNLIMITED = -1
 
@@ -196,6 +196,15 @@ class Hierarchy(ABC):
     def directory_fd(self, path: bytes) -> int | None:
         """A descriptor for CLONE_INTO_CGROUP, or None without a v2 tree."""
         return None
+
+    def pressure(self, path: bytes) -> PressureSampler | None:
+        """Open what tells how long its tasks waited; None where the kernel does not count that."""
+        return None
+
+    def take_back(self) -> list[bytes]:
+        """Have v2's root no longer hand down what it did not before us; what others use by now
+        stays, and is returned."""
+        return []
 
     def device_program(self, resources: Resources) -> bytes:
         """What filter_devices() is to attach; b"" for nothing. Pure."""

@@ -6,6 +6,7 @@ killed by one write, and freezing needs no controller.
 
 from __future__ import annotations
 
+from engine.runtime.cgroup.sampling import PressureSampler
 from engine.runtime.cgroup.v1 import USED, V1
 from engine.runtime.cgroup.v2 import V2
 
@@ -42,6 +43,9 @@ class Hybrid(V1):
 
     def kill(self, path: bytes) -> None:
         self._unified.kill(path)
+
+    def pressure(self, path: bytes) -> PressureSampler | None:
+        return self._unified.pressure(path)
 
     def _process_tree(self) -> bytes:
         return self._unified.root

@@ -12,7 +12,12 @@ import time
 
 from engine.runtime.cgroup import units
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 _SIZE = 8192
+_PRESSURES = (b"cpu", b"memory", b"io")
 
 
 class Sample:
@@ -89,8 +94,8 @@ class Sample:
         return f"Sample({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
 
 
-class Sampler:
-    """The open counters of one cgroup; a context manager.
+class Counters:
+    """Files of one cgroup, open to be read; a context manager.
 
     sample() raises OSError(ENODEV) once the cgroup has been removed.
     """
@@ -105,18 +110,50 @@ class Sampler:
             self.close()
             raise
 
-    def sample(self) -> Sample:
-        raise NotImplementedError
-
     def close(self) -> None:
         while self._fds:
             os.close(self._fds.pop())
 
-    def __enter__(self) -> Sampler:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Sampler(Counters):
+    """What one cgroup uses."""
+
+    def sample(self) -> Sample:
+        raise NotImplementedError
+
+
+class Pressure:
+    """What part of the last ten seconds, 0 to 1, tasks of a cgroup have waited: some of them at any
+    time (Documentation/accounting/psi.rst; the kernel counts anew every two seconds)."""
+
+    __slots__ = ("cpu", "io", "memory")
+
+    def __init__(self, *, cpu: float, memory: float, io: float) -> None:
+        self.cpu = cpu
+        self.memory = memory
+        self.io = io
+
+
+class PressureSampler(Counters):
+    """Pressure stall information of a v2 cgroup, be it one without controllers."""
+
+    def __init__(self, directory: bytes) -> None:
+        super().__init__([directory + b"/%s.pressure" % kind for kind in _PRESSURES])
+
+    def sample(self) -> Pressure:
+        cpu, memory, io = (_some(os.pread(fd, _SIZE, 0)) for fd in self._fds)
+        return Pressure(cpu=cpu, memory=memory, io=io)
+
+
+def _some(text: bytes) -> float:
+    """Of "some avg10=0.00 avg60=0.00 avg300=0.00 total=0", which is the first line."""
+    return float(text[len(b"some avg10=") : text.index(b" avg60")]) / 100
 
 
 class V1Sampler(Sampler):

@@ -7,9 +7,21 @@ import os
 
 from engine.runtime.cgroup import tree, units
 from engine.runtime.cgroup.api import Hierarchy, Resources
-from engine.runtime.cgroup.sampling import V2Sampler, number
+from engine.runtime.cgroup.sampling import PressureSampler, V2Sampler, number
 
 _WANTED = (b"cpu", b"memory", b"pids")
+# What we had the root hand down that it did not before, kept with the root itself (Linux 5.7).
+_RECORD = b"user.podarium.controllers"
+# A cgroup that has other values than these is limited by somebody.
+_UNUSED = {
+    b"cpu.max": b"max 100000",
+    b"cpu.weight": b"100",
+    b"memory.max": b"max",
+    b"memory.high": b"max",
+    b"memory.low": b"0",
+    b"memory.min": b"0",
+    b"pids.max": b"max",
+}
 
 
 class V2(Hierarchy):
@@ -45,6 +57,8 @@ class V2(Hierarchy):
             return
         if path:
             self._hand_down(os.path.dirname(path))
+        else:
+            os.setxattr(self.root, _RECORD, b" ".join(sorted(missing | self._handed_down())))
         try:
             tree.write(control, b" ".join(b"+" + name for name in sorted(missing)))
         except OSError as error:
@@ -57,6 +71,43 @@ class V2(Hierarchy):
                 " move them into a cgroup below it first"
             )
             raise OSError(errno.EBUSY, text, error.filename) from None
+
+    def _handed_down(self) -> frozenset[bytes]:
+        try:
+            return frozenset(os.getxattr(self.root, _RECORD).split())
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+                raise
+            return frozenset()
+
+    def take_back(self) -> list[bytes]:
+        below = tree.children(self.root)
+        kept = set()
+        for name in sorted(self._handed_down()):
+            if any(self._limits(child, name) for child in below):
+                kept.add(name)
+                continue
+            try:
+                tree.write(self.root + b"/cgroup.subtree_control", b"-" + name)
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                kept.add(name)  # a child hands it down in turn
+        if kept:
+            os.setxattr(self.root, _RECORD, b" ".join(sorted(kept)))
+        elif self._handed_down():
+            os.removexattr(self.root, _RECORD)
+        return sorted(kept)
+
+    def _limits(self, child: bytes, controller: bytes) -> bool:
+        for file, unused in _UNUSED.items():
+            if file.startswith(controller + b"."):
+                try:
+                    if tree.read(b"/".join((self.root, child, file))).strip() != unused:
+                        return True
+                except FileNotFoundError:
+                    continue  # not of this kernel, or gone
+        return False
 
     def crowded(self) -> bool:
         here = self.root + b"/cgroup."
@@ -128,6 +179,15 @@ class V2(Hierarchy):
 
     def sampler(self, path: bytes) -> V2Sampler:
         return V2Sampler(self.directories(path)[0])
+
+    def pressure(self, path: bytes) -> PressureSampler | None:
+        try:
+            return PressureSampler(self.directories(path)[0])
+        except OSError as error:
+            # Without CONFIG_PSI; with psi=0; of a cgroup that is gone.
+            if error.errno not in (errno.ENOENT, errno.EOPNOTSUPP):
+                raise
+            return None
 
     def mounts(self) -> list[tuple[bytes, bytes, bytes]]:
         return [(b"", b"cgroup2", b"")]

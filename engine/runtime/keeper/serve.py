@@ -18,7 +18,7 @@ def main() -> None:
     sys.path.insert(0, root)
 
     from engine.linux.process import set_dumpable, set_name, start_time
-    from engine.runtime.cgroup.api import detect
+    from engine.runtime.cgroup import delegation
     from engine.runtime.keeper.server import Keeper
 
     # Until it executes its own program, a container's process is a copy of us.
@@ -32,7 +32,8 @@ def main() -> None:
     listener.bind(address)
     listener.listen(16)
     os.umask(0o022)
-    keeper = Keeper(detect(), os.fsencode(cgroup))
+    own = os.fsencode(cgroup)
+    keeper = Keeper(delegation.hierarchy(own.partition(b"/")[0]), own)
     with open(pid_file, "w") as file:
         file.write(f"{os.getpid()} {start_time(os.getpid())}\n")
     gc.collect()

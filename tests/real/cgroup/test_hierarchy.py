@@ -327,6 +327,20 @@ print("used", flush=True)
     assert sample.throttled_ns > 0
 
 
+def test_waiting_for_a_cpu_is_told(lab: Lab) -> None:
+    pressure = lab.hierarchy.pressure(lab.leaf)
+    if pressure is None:
+        assert lab.hierarchy.name == "v1" or not os.path.exists("/proc/pressure/cpu")
+        return
+    cpu = min(os.sched_getaffinity(0))
+    with pressure:
+        assert pressure.sample().cpu == 0
+        lab.start(f"os.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass", forks=2)
+        while not 0 < pressure.sample().cpu <= 1:
+            os.sched_yield()
+        assert 0 <= pressure.sample().io <= 1
+
+
 def test_a_sampler_outlives_its_cgroup_but_reads_no_more(limited: Lab) -> None:
     with limited.hierarchy.sampler(limited.leaf) as sampler:
         limited.hierarchy.remove(limited.leaf)

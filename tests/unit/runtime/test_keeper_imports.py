@@ -27,6 +27,7 @@ OURS = {
     "engine.runtime",
     "engine.runtime.cgroup",
     "engine.runtime.cgroup.api",
+    "engine.runtime.cgroup.delegation",
     "engine.runtime.cgroup.hybrid",
     "engine.runtime.cgroup.mounts",
     "engine.runtime.cgroup.sampling",
