@@ -158,13 +158,17 @@ MOUNTS = (
 )
 
 # Kernel state that belongs to the machine, not to the container: secrets (keys, kcore), side
-# channels (timers, power, thermal), and firmware.
+# channels (pages, timers, power, thermal), firmware, and what its own root could write.
 MASKED_PATHS = (
     "/proc/acpi",
     "/proc/asound",
+    "/proc/dynamic_debug",
     "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
+    "/proc/kpagecgroup",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
     "/proc/latency_stats",
     "/proc/sched_debug",
     "/proc/scsi",

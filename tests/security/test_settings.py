@@ -71,6 +71,8 @@ async def test_what_is_masked_says_nothing(captive: Captive) -> None:
     found = await captive.run(ask, paths)
     assert set(found.values()) == {0}
     bare = await captive.run(ask, paths, id="d", without=(Mask,))
+    for page in ("count", "flags", "cgroup"):
+        assert bare.get(f"/proc/kpage{page}", 1) == 1
     assert bare["/proc/keys"] == bare["/proc/timer_list"] == 1
     assert bare["/sys/firmware"] > 0
 
