@@ -152,6 +152,11 @@ class NodeGateway(Protocol):
         """The container's namespaces, cgroup, mounts and layers, as JSON data."""
         ...
 
+    async def trace(self, pod: Pod, container: str) -> dict[str, Any]:
+        """Each step of the container's start: phase, operation, object, text, the shell command
+        that does the same, microseconds; as JSON data. Raise StatusError."""
+        ...
+
     async def exec(
         self, pod: Pod, container: str, command: Sequence[str], *, terminal: bool, stdin: bool
     ) -> Session:

@@ -1,4 +1,4 @@
-"""What only nodes can tell, passed on from their gateway: logs, anatomy, statistics."""
+"""What only nodes can tell, passed on from their gateway: logs, anatomy, traces, statistics."""
 
 from __future__ import annotations
 
@@ -45,11 +45,12 @@ class Nodes:
                 name,
                 "containers",
                 c,
-                "anatomy",
+                "anatomy" | "trace" as what,
             ]:
                 _only_get(request)
-                pod = self.pod(namespace, name)
-                return Response.of(await self.reach().anatomy(pod, _named(pod, c)))
+                pod, nodes = self.pod(namespace, name), self.reach()
+                ask = nodes.anatomy if what == "anatomy" else nodes.trace
+                return Response.of(await ask(pod, _named(pod, c)))
         return None
 
     async def log(self, namespace: str, name: str, request: Request) -> Response:

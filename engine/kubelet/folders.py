@@ -3,6 +3,7 @@
 pods/<uid>/volumes/<name>/                     emptyDir, config maps, ...
 pods/<uid>/containers/<name>/<attempt>/        the container's init files and read-write layer
 pods/<uid>/containers/<name>/<attempt>.words   its termination message
+pods/<uid>/containers/<name>/<attempt>.plan    what its start did (see engine.runtime.trace)
 logs/<namespace>_<pod>_<uid>/<name>/<attempt>.log
 """
 
@@ -41,6 +42,9 @@ class PodFolders:
 
     def words(self, name: str, attempt: int) -> Path:
         return self.pod / "containers" / name / f"{attempt}.words"
+
+    def plan(self, name: str, attempt: int) -> Path:
+        return self.pod / "containers" / name / f"{attempt}.plan"
 
     def log(self, name: str, attempt: int) -> Path:
         return self.logs / name / f"{attempt}.log"

@@ -8,6 +8,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,8 @@ from engine.kubelet.published import follow_images
 from engine.kubelet.stats import Stats
 from engine.kubelet.worker import PodWorker
 from engine.runtime.runtime import Runtime, Session
+from engine.runtime.trace import told
+from engine.types import clock
 from engine.types.containers import Container
 from engine.types.pods import Pod
 from engine.types.stats import Tick
@@ -110,6 +113,27 @@ class Gateway:
 
         return await asyncio.to_thread(look)
 
+    async def trace(self, pod: Pod, container: str) -> dict[str, Any]:
+        """What the start of the container's present life did, as JSON data. Raise NotFound."""
+        kubelet, worker = self._find(pod)
+        life = worker.lives.record(container).life
+        states = await kubelet.node.runtime.containers() if life is not None else []
+        state = next((s for s in states if life is not None and s.id == life.id), None)
+        if state is None or life is None:
+            raise NotFound("containers", container)
+        kept = await asyncio.to_thread(_read, worker.ground.folders.plan(container, life.attempt))
+        steps = [
+            {name: value for name, value in asdict(step).items() if value not in ("", None)}
+            for step in told(kept, state.trace)
+        ]
+        total = sum(us for _, _, us in state.trace)
+        return {"container": container, "attempt": life.attempt, "id": life.id} | {
+            "startedAt": clock.format(state.started_at),
+            "microseconds": total,
+            "warnings": state.warnings,
+            "steps": steps,
+        }
+
     async def exec(
         self, pod: Pod, container: str, command: Sequence[str], *, terminal: bool, stdin: bool
     ) -> Session | NotExecuted:
@@ -151,6 +175,14 @@ class Gateway:
         if kubelet is None or worker is None:
             raise NotFound("pods", pod.metadata.name)
         return kubelet, worker
+
+
+def _read(path: Path) -> bytes:
+    """Empty where there is none, as an earlier version kept none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _image(kubelet: Kubelet, reference: str) -> tuple[Image | None, dict[str, list[str]]]:

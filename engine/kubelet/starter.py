@@ -27,6 +27,7 @@ from engine.kubelet.volumes import Mountable
 from engine.runtime.plan import Target, compile, prepare
 from engine.runtime.runtime import ContainerConfig, ContainerState, StartError
 from engine.runtime.spec import default_spec
+from engine.runtime.trace import keep
 from engine.types.containers import Container
 from engine.types.pods import Pod
 
@@ -101,6 +102,7 @@ async def start(
         )
         spec = container_spec(ground.pod, container, image.config, around)
         plan = compile(spec, _target(node, ground, container, rootfs, id))
+        ground.folders.plan(container.name, attempt).write_bytes(keep(plan))
     except (ConfigError, OSError, ImageError, ValueError) as error:
         await node.runtime.unprepare(id)
         asked_wrong = isinstance(error, ConfigError)
@@ -152,6 +154,7 @@ def _lay_out(
     if attempt:
         remove_rootfs(folders.container(container.name, attempt - 1))
         folders.words(container.name, attempt - 1).unlink(missing_ok=True)
+        folders.plan(container.name, attempt - 1).unlink(missing_ok=True)
         folders.forget_logs(container.name, before=attempt - 1)
     # What an earlier try of the same attempt may have left.
     remove_rootfs(folders.container(container.name, attempt))

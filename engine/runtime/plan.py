@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,16 @@ from engine.runtime.spec import Mount, Spec
 # 5:2 is /dev/ptmx, 136:* are the terminals in /dev/pts.
 _TERMINALS = ("c 5:2 rw", "c 136:* rw")
 
-__all__ = ["Plan", "PlanError", "Preparation", "Step", "Target", "compile", "prepare"]
+__all__ = [
+    "Plan",
+    "PlanError",
+    "Preparation",
+    "Step",
+    "Target",
+    "compile",
+    "describe",
+    "prepare",
+]
 
 # Most containers have the same profile.
 _filter = functools.lru_cache(maxsize=64)(filter.compile)
@@ -101,17 +110,19 @@ class Plan(Preparation):
 
     def describe(self) -> list[Step]:
         """Every operation in order, those of the keeper first."""
-        steps = [_step(op) for op in self.host_ops]
-        names = [flag.name or "" for flag in CLONE if flag & self.clone_flags]
-        steps.append(
-            Step(
-                "namespaces",
-                "clone",
-                f"create the process in new namespaces: {', '.join(names)}",
-                "unshare --fork" + "".join(_UNSHARE[n] for n in names if n in _UNSHARE),
-            )
-        )
-        return steps + [_step(op) for op in self.child_ops]
+        return describe(self.host_ops, self.clone_flags, self.child_ops)
+
+
+def describe(host_ops: Iterable[Op], clone_flags: CLONE, child_ops: Iterable[Op]) -> list[Step]:
+    """What a plan that is made of these does, in order."""
+    names = [flag.name or "" for flag in CLONE if flag & clone_flags]
+    clone = Step(
+        "namespaces",
+        "clone",
+        f"create the process in new namespaces: {', '.join(names)}",
+        "unshare --fork" + "".join(_UNSHARE[n] for n in names if n in _UNSHARE),
+    )
+    return [*map(_step, host_ops), clone, *map(_step, child_ops)]
 
 
 _UNSHARE = {"NEWPID": " --pid", "NEWNS": " --mount"}
