@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from engine.home import ClusterPaths, default_home
-from podarium import buildcommands, completion, imagecommands
+from podarium import buildcommands, completion, imagecommands, podcommands
 from podarium.clusteroption import cluster_option
 from podarium.failure import Failure
 
@@ -198,129 +198,6 @@ def delete(paths: ClusterPaths, kind: str, names: tuple[str, ...], namespace: st
     delete(paths, kind, names, namespace)
 
 
-@cli.command()
-@cluster_option
-@click.argument("pod", shell_complete=completion.pods)
-@click.option("-c", "--container", default="")
-@click.option("-n", "--namespace", default="default", show_default=True)
-@click.option("-f", "--follow", is_flag=True)
-@click.option("-p", "--previous", is_flag=True, help="Of the container that ran before this one.")
-@click.option("--tail", type=click.IntRange(0), help="Only so many last lines.")
-@click.option("--timestamps", is_flag=True)
-def logs(
-    paths: ClusterPaths,
-    pod: str,
-    container: str,
-    namespace: str,
-    follow: bool,
-    previous: bool,
-    tail: int | None,
-    timestamps: bool,
-) -> None:
-    """What a container wrote."""
-    from podarium.objects import logs
-
-    logs(
-        paths,
-        pod,
-        container,
-        namespace,
-        follow=follow,
-        previous=previous,
-        tail=tail,
-        timestamps=timestamps,
-    )
-
-
-@cli.command(name="exec")
-@cluster_option
-@click.option("-c", "--container", default="")
-@click.option("-n", "--namespace", default="default", show_default=True)
-@click.option("-i", "--stdin", "interactive", is_flag=True, help="Pass standard input on.")
-@click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
-@click.argument("pod", shell_complete=completion.pods)
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def exec_(
-    paths: ClusterPaths,
-    container: str,
-    namespace: str,
-    interactive: bool,
-    tty: bool,
-    pod: str,
-    command: tuple[str, ...],
-) -> None:
-    """Run a command in a running container: podarium exec -it POD -- sh."""
-    from podarium.sessions import exec
-
-    exec(
-        paths,
-        pod,
-        command,
-        container=container,
-        namespace=namespace,
-        interactive=interactive,
-        tty=tty,
-    )
-
-
-@cli.command(name="port-forward")
-@cluster_option
-@click.option("-n", "--namespace", default="default", show_default=True)
-@click.option(
-    "--address",
-    "addresses",
-    multiple=True,
-    default=["127.0.0.1", "::1"],
-    show_default=True,
-    help="Where to listen.",
-)
-@click.argument("pod", shell_complete=completion.pods)
-@click.argument("ports", nargs=-1, required=True, metavar="LOCAL:REMOTE...")
-def port_forward(
-    paths: ClusterPaths,
-    namespace: str,
-    addresses: tuple[str, ...],
-    pod: str,
-    ports: tuple[str, ...],
-) -> None:
-    """Reach a pod's ports from this machine: podarium port-forward POD 8080:80."""
-    from podarium.sessions import port_forward
-
-    port_forward(paths, pod, ports, namespace=namespace, addresses=list(addresses))
-
-
-@cli.command(context_settings={"ignore_unknown_options": True})
-@cluster_option
-@click.option("--name", default="", help="The pod's name.  [default: run-…]")
-@click.option("-n", "--namespace", default="default", show_default=True)
-@click.option("--env", "-e", multiple=True, metavar="NAME=VALUE")
-@click.option("--detach", "-d", is_flag=True, help="Print the pod's name and leave it running.")
-@click.argument("image", shell_complete=completion.images)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def run(
-    paths: ClusterPaths,
-    name: str,
-    namespace: str,
-    env: tuple[str, ...],
-    detach: bool,
-    image: str,
-    words: tuple[str, ...],
-) -> None:
-    """Run IMAGE -- COMMAND in a pod, show its output, exit with its code."""
-    from podarium.objects import run
-
-    run(paths, image, words, name=name, namespace=namespace, env=env, detach=detach)
-
-
-@cli.command()
-@click.option("-f", "--filename", required=True, metavar="POD.yaml|-")
-def plan(filename: str) -> None:
-    """Print every operation that starting a pod's containers would do. Needs no root."""
-    from podarium.plans import plan
-
-    plan(filename)
-
-
 @cli.command(add_help_option=False)
 def oci() -> None:
     """The runtime as runc's and crun's command line: podarium oci --help.
@@ -366,5 +243,5 @@ def completion_(shell: str) -> None:
     click.echo(completion.script(shell, cli))
 
 
-for command in (*imagecommands.COMMANDS, *buildcommands.COMMANDS):
+for command in (*podcommands.COMMANDS, *imagecommands.COMMANDS, *buildcommands.COMMANDS):
     cli.add_command(command)

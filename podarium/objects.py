@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import secrets
 import sys
-from collections.abc import AsyncIterator
 from typing import Any
 
 import click
@@ -15,15 +12,11 @@ import yaml
 from engine.client.apply import apply as apply_one
 from engine.client.client import Client
 from engine.home import ClusterPaths
-from engine.types.containers import Container, EnvVar
-from engine.types.meta import ObjectMeta
-from engine.types.pods import Pod, PodSpec
-from engine.types.podstatus import pod_summary
 from engine.types.registry import Resource, find
 from podarium import documents
 from podarium.connection import ask
 from podarium.failure import Failure
-from podarium.output import tame, write_line
+from podarium.output import write_line
 from tui.render.text import inert
 
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -143,100 +136,3 @@ def logs(
                 sys.stdout.buffer.flush()
 
     ask(paths, talk)
-
-
-def run(
-    paths: ClusterPaths,
-    image: str,
-    words: tuple[str, ...],
-    *,
-    name: str,
-    namespace: str,
-    env: tuple[str, ...],
-    detach: bool,
-) -> None:
-    """A pod that is not restarted; its code becomes ours, and it is deleted when it has ended."""
-    pairs = [pair.partition("=") for pair in env]
-    unnamed = [pair for pair, equals, _ in pairs if not equals or not pair]
-    if unnamed:
-        raise Failure(f"--env {unnamed[0]!r}: write NAME=VALUE", 2)
-    pod = Pod(
-        metadata=ObjectMeta(
-            name=name or f"run-{secrets.token_hex(3)}",
-            namespace=namespace,
-            labels={"run": "podarium"},
-        ),
-        spec=PodSpec(
-            restart_policy="Never",
-            containers=[
-                Container(
-                    name="main",
-                    image=image,
-                    # What is loaded here is meant, whatever a registry has under that name.
-                    image_pull_policy="IfNotPresent",
-                    args=list(words),
-                    env=[EnvVar(name=key, value=value) for key, _, value in pairs],
-                )
-            ],
-        ),
-    )
-    if detach:
-        created = ask(paths, lambda client: client.create(pod))
-        click.echo(created.metadata.name)
-        return
-    sys.exit(ask(paths, lambda client: _attend(client, pod)))
-
-
-async def _attend(client: Client, pod: Pod) -> int:
-    """Create the pod, show its output as it comes, delete it; give its exit code."""
-    created = await client.create(pod)
-    name, namespace = created.metadata.name, created.metadata.namespace
-    try:
-        await _until_started(client, created)
-        async for line in client.logs(namespace, name, "main", follow=True):
-            write_line(line)
-            sys.stdout.buffer.flush()
-        return await _exit_code(client, created)
-    finally:
-        await asyncio.shield(client.delete(Pod, name, namespace, grace_period=1))
-
-
-async def _until_started(client: Client, pod: Pod) -> None:
-    """Return when the container runs or has run; raise Failure when it never will."""
-    async for now in _states(client, pod):
-        if now.status.phase in ("Running", "Succeeded", "Failed"):
-            return
-        for container in now.status.container_statuses:
-            waiting = container.state.waiting
-            if waiting and waiting.reason not in ("", "ContainerCreating", "PodInitializing"):
-                why = tame(waiting.message)
-                raise Failure(f"pod {now.metadata.name}: {waiting.reason}: {why}")
-        for condition in now.status.conditions:
-            if condition.type == "PodScheduled" and condition.status == "False":
-                raise Failure(f"pod {now.metadata.name}: {condition.reason}: {condition.message}")
-
-
-async def _exit_code(client: Client, pod: Pod) -> int:
-    async for now in _states(client, pod):
-        for container in now.status.container_statuses:
-            ended = container.state.terminated
-            if ended:
-                if ended.message:
-                    click.echo(f"podarium: {ended.reason}: {tame(ended.message)}", err=True)
-                return ended.exit_code
-    raise Failure(f"pod {pod.metadata.name}: gone before it ended: {pod_summary(pod).status}")
-
-
-async def _states(client: Client, pod: Pod) -> AsyncIterator[Pod]:
-    """The pod now and at every change, until it is deleted."""
-    name, namespace = pod.metadata.name, pod.metadata.namespace
-    fields = f"metadata.name={name}"
-    listing = await client.list(Pod, namespace, fields=fields)
-    for item in listing.items:
-        yield item
-    version = listing.resource_version
-    async for event in client.watch(Pod, namespace, resource_version=version, fields=fields):
-        if event.type == "DELETED":
-            return
-        if event.type != "BOOKMARK":
-            yield event.object

@@ -7,16 +7,21 @@ pass, and every other control becomes visible. Who needs the bytes pipes them: `
 
 from __future__ import annotations
 
+import codecs
+import os
 import re
 import sys
 from collections.abc import Collection, Sequence
 
 import click
 
+from engine.client.terminal import show
 from tui.render.text import inert
 
 _KEPT = re.compile(r"(\x1b\[[0-9;:]*m|[\t\n])")
 _PLAIN = "\x1b[0m"
+# A colour, or the end of a line, of which only the beginning is there.
+_BEGUN = re.compile(r"(\x1b(\[[0-9;:]{0,32})?|\r)$")
 
 
 def tame(text: str) -> str:
@@ -25,6 +30,39 @@ def tame(text: str) -> str:
     coloured = any(piece.startswith("\x1b") for piece in pieces[1::2])
     pieces[::2] = map(inert, pieces[::2])
     return "".join(pieces) + (_PLAIN if coloured else "")
+
+
+class Tamed:
+    """A stream of text on its way to a terminal, in pieces that may end anywhere."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+        self._coloured = False
+
+    def feed(self, data: bytes, *, final: bool = False) -> str:
+        text = self._held + self._decoder.decode(data, final)
+        begun = None if final else _BEGUN.search(text)
+        text, self._held = (text[: begun.start()], begun[0]) if begun else (text, "")
+        pieces = _KEPT.split(text.replace("\r\n", "\n"))
+        self._coloured = self._coloured or any(p.startswith("\x1b") for p in pieces[1::2])
+        pieces[::2] = map(inert, pieces[::2])
+        return "".join(pieces) + (_PLAIN if final and self._coloured else "")
+
+
+class Screen:
+    """Our outputs for what a process elsewhere says. `raw`: it was given our terminal, and may do
+    with it what it likes; else a terminal is sent text only."""
+
+    def __init__(self, *, raw: bool) -> None:
+        self._tamed = {fd: Tamed() for fd in (1, 2) if not raw and os.isatty(fd)}
+
+    def show(self, fd: int, data: bytes) -> None:
+        """Empty data: there will be no more."""
+        tamed = self._tamed.get(fd)
+        if tamed is not None:
+            data = tamed.feed(data, final=not data).encode()
+        show(fd, data)
 
 
 def write_line(line: bytes) -> None:

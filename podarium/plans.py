@@ -1,16 +1,20 @@
-"""`podarium plan`: every operation that a pod's containers would be started by. Nothing is done.
+"""`podarium plan`: every operation that a pod's containers would be, or have been, started by.
 
-What only a node knows is shown by its name in capitals: the layers of an image that is not looked
-up, the pod's address, the folders of a container that does not exist yet.
+Of a file nothing is done, and what only a node knows is shown by its name in capitals: the layers
+of an image that is not looked up, the pod's address, the folders of a container that does not exist
+yet.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
+from engine.client.client import Client
+from engine.home import ClusterPaths
 from engine.kubelet import qos
 from engine.kubelet.container import Surroundings, container_spec
 from engine.kubelet.downward import ConfigError
@@ -21,8 +25,11 @@ from engine.types import codec
 from engine.types.containers import Container
 from engine.types.meta import Object
 from engine.types.pods import Pod, PodTemplateSpec
+from engine.types.status import NotFound
 from podarium import documents
+from podarium.connection import ask
 from podarium.failure import Failure
+from podarium.output import tame
 
 _NODE_MILLI, _NODE_MEMORY = 1000, 4 << 30
 
@@ -44,6 +51,46 @@ class _UnknownImage(msgspec.Struct, frozen=True):
     cmd: tuple[str, ...] = ("CMD-OF-THE-IMAGE",)
     working_dir: str = ""
     user: str = ""
+
+
+def running(paths: ClusterPaths, word: str, namespace: str) -> None:
+    """Print what the start of each container of a pod did, and how long each step took; `word` is
+    POD or POD/CONTAINER."""
+    name, _, only = word.removeprefix("pod/").partition("/")
+
+    async def talk(client: Client) -> None:
+        pod = await client.get(Pod, name, namespace)
+        spec = pod.spec
+        every = (*spec.init_containers, *spec.containers, *spec.ephemeral_containers)
+        names = [only] if only else [each.name for each in every]
+        for container in names:
+            path = f"/podarium/v1/namespaces/{namespace}/pods/{name}/containers/{container}/trace"
+            try:
+                trace = msgspec.json.decode(await client.raw("GET", path))
+            except NotFound:
+                click.echo(f"podarium: container {container} has not been started", err=True)
+                continue
+            _print_trace(name, trace)
+
+    ask(paths, talk)
+
+
+def _print_trace(pod: str, trace: dict[str, Any]) -> None:
+    steps, spent = trace["steps"], trace["microseconds"] / 1000
+    title = f"pod {pod}, container {trace['container']}: {len(steps)} steps, {spent:.1f} ms"
+    click.secho(title, bold=True)
+    phase = ""
+    for number, step in enumerate(steps, 1):
+        if step.get("phase", phase) != phase:
+            phase = step["phase"]
+            click.secho(f"\n  {phase}", fg="cyan")
+        took = f"{step['microseconds']:>7} µs" if "microseconds" in step else "     ahead"
+        click.echo(f"  {number:3} {took}  {tame(step.get('text') or step['op'])}")
+        if "shell" in step:
+            click.secho(f"                  {tame(step['shell'])}", dim=True)
+    for warning in trace["warnings"]:
+        click.echo(f"  warning: {tame(warning)}")
+    click.echo()
 
 
 def plan(filename: str) -> None:

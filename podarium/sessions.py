@@ -1,4 +1,4 @@
-"""Exec and port-forward from the shell."""
+"""Exec, attach and port-forward from the shell."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from contextlib import AsyncExitStack
 import click
 
 from engine.client import forward
+from engine.client import session as sessions
 from engine.client.client import Client
 from engine.client.forward import Tunnel
 from engine.client.http import HttpTransport
-from engine.client.session import execute
 from engine.client.terminal import converse
 from engine.home import ClusterPaths
+from engine.types.containers import Container, EphemeralContainer
 from engine.types.core import Pod
 from podarium.connection import ask
 from podarium.failure import Failure
+from podarium.output import Screen
 
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
@@ -40,7 +42,7 @@ def exec(
     async def talk(client: Client) -> int:
         assert isinstance(client.transport, HttpTransport)
         name = pod.removeprefix("pod/")
-        opening = execute(
+        opening = sessions.execute(
             client.transport,
             namespace,
             name,
@@ -51,11 +53,51 @@ def exec(
         )
         async with opening as session:
             try:
-                return await converse(session, interactive=interactive, tty=tty)
+                show = Screen(raw=tty).show
+                code = await converse(session, interactive=interactive, tty=tty, show=show)
             except ConnectionError as error:
                 raise Failure(str(error)) from None
+        assert code is not None
+        return code
 
     sys.exit(ask(paths, talk))
+
+
+def attach(
+    paths: ClusterPaths, pod: str, *, container: str, namespace: str, interactive: bool
+) -> None:
+    """Join a container's first process, with its input and terminal where it has them."""
+
+    async def talk(client: Client) -> None:
+        assert isinstance(client.transport, HttpTransport)
+        name = pod.removeprefix("pod/")
+        found = await client.get(Pod, name, namespace)
+        chosen = container or _default(found)
+        spec = next((c for c in _containers(found) if c.name == chosen), None)
+        if spec is None:
+            raise Failure(f"pod {name} has no container {chosen}")
+        typing = interactive and spec.stdin
+        tty = typing and spec.tty and sys.stdin.isatty()
+        opening = sessions.attach(
+            client.transport, namespace, name, container=chosen, terminal=spec.tty, stdin=typing
+        )
+        async with opening as session:
+            try:
+                show = Screen(raw=tty).show
+                code = await converse(
+                    session, interactive=typing, tty=tty, detach=typing, show=show
+                )
+            except ConnectionError as error:
+                raise Failure(str(error)) from None
+        if code is None:
+            click.echo(f"\npodarium: left; pod {name} goes on", err=True)
+
+    ask(paths, talk)
+
+
+def _containers(pod: Pod) -> list[Container | EphemeralContainer]:
+    spec = pod.spec
+    return [*spec.init_containers, *spec.containers, *spec.ephemeral_containers]
 
 
 def _default(pod: Pod) -> str:

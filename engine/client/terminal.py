@@ -10,22 +10,43 @@ import termios
 import tty
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from engine.client.session import Session
 from engine.stream.channel import Channel
 
+DETACH = b"\x10\x11"
+"""Ctrl-p, ctrl-q."""
 _CHUNK = 32 * 1024
 _FDS = {Channel.STDOUT: 1, Channel.STDERR: 2}
 
 
-async def converse(session: Session, *, interactive: bool, tty: bool) -> int:
+def show(fd: int, data: bytes) -> None:
+    """All of it, unbuffered."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+async def converse(
+    session: Session,
+    *,
+    interactive: bool,
+    tty: bool,
+    detach: bool = False,
+    show: Callable[[int, bytes], None] = show,
+) -> int | None:
     """Let a person talk with a process until it ends; its exit code.
 
-    With `tty` the terminal is raw meanwhile, and its size is told. Raise StatusError when the
-    process could not be begun, ConnectionError when its end was never told.
+    With `tty` the terminal is raw meanwhile, and its size is told. `show` is given what the process
+    says, by descriptor, and b"" at the end. With `detach` who types DETACH leaves the process to
+    itself: then None. Raise StatusError when the process could not be begun, ConnectionError when
+    its end was never told.
     """
     with ExitStack() as stack:
-        tasks = []
+        listening = asyncio.create_task(_listen(session, show))
+        tasks: list[asyncio.Task[Any]] = [listening]
+        leaving = asyncio.Event()
         if tty:
             resize = asyncio.Event()
             resize.set()
@@ -33,10 +54,14 @@ async def converse(session: Session, *, interactive: bool, tty: bool) -> int:
             stack.enter_context(raw())
             tasks.append(asyncio.create_task(_follow_size(session, resize)))
         if interactive:
-            tasks.append(asyncio.create_task(_send(session)))
+            tasks.append(asyncio.create_task(_send(session, leaving if detach else None)))
+        left = asyncio.create_task(leaving.wait())
+        tasks.append(left)
         try:
-            async for name, data in session:
-                show(_FDS[name], data)
+            await asyncio.wait({listening, left}, return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                return None
+            listening.result()
         finally:
             for task in tasks:
                 task.cancel()
@@ -44,9 +69,28 @@ async def converse(session: Session, *, interactive: bool, tty: bool) -> int:
     return session.exit_code()
 
 
-async def _send(session: Session) -> None:
+async def _listen(session: Session, show: Callable[[int, bytes], None]) -> None:
+    async for name, data in session:
+        show(_FDS[name], data)
+    for fd in _FDS.values():
+        show(fd, b"")
+
+
+async def _send(session: Session, leaving: asyncio.Event | None) -> None:
+    held = b""
     async for data in typed():
+        data = held + data
+        held = b""
+        if leaving is not None:
+            before, keys, _ = data.partition(DETACH)
+            if keys:
+                await session.write(before)
+                leaving.set()
+                return
+            if data.endswith(DETACH[:1]):
+                data, held = data[:-1], DETACH[:1]
         await session.write(data)
+    await session.write(held)
     await session.end_input()
 
 
@@ -99,10 +143,3 @@ async def typed() -> AsyncIterator[bytes]:
         if not data:
             return
         yield data
-
-
-def show(fd: int, data: bytes) -> None:
-    """All of it, unbuffered."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]

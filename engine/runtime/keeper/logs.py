@@ -90,8 +90,11 @@ class Stream:
         return any(tap.full for tap in self._taps)
 
     def add(self, tap: Tap) -> None:
-        """Give it everything that comes from now on."""
+        """Give it everything that comes from now on, and the line that has not ended yet: with the
+        log up to here it is the whole."""
         self._taps.add(tap)
+        if self._rest:
+            tap.write(self._rest)
 
     def discard(self, tap: Tap) -> None:
         self._taps.discard(tap)

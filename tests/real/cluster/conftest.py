@@ -38,7 +38,7 @@ class Shell:
     def podarium(self, *words: str, code: int = 0) -> str:
         """Run `podarium WORDS` on the cluster; its standard output, or its errors when it fails."""
         verb, *rest = words
-        plain = verb in ("images", "load", "plan")
+        plain = verb in ("images", "load")
         option = [] if plain else ["--cluster", self.paths.name]
         ran = self._run([str(BIN / "podarium"), verb, *option, *rest])
         assert ran.returncode == code, f"{words}: {ran.returncode}\n{ran.stdout}{ran.stderr}"

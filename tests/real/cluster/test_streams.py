@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 import select
@@ -290,6 +291,73 @@ def test_run_with_input_and_with_a_terminal(shell: Shell) -> None:
         person.end()
         assert person.code == 5
     assert shell.kubectl("get", "pods", "-o", "name").count("/sat") == 0
+
+
+def test_our_run_with_input_and_with_a_terminal(shell: Shell) -> None:
+    """Without -t by a pipe, with it by a person who leaves, comes back, and ends it."""
+    script = "echo first; read x; echo got $x >&2; exit 4"
+    words = ("podarium", "run", "-i", "podarium/host", "--", "sh", "-c", script)
+    said = ran(shell, *words, stdin=b"words\n")
+    assert (said.returncode, said.stdout, said.stderr) == (4, b"first\n", b"got words\n"), said
+    said = ran(shell, "podarium", "run", "-i", "podarium/host", "--", "wc", "-c", stdin=bytes(9999))
+    assert (said.returncode, said.stdout) == (0, b"9999\n"), said
+    assert b"not a terminal" in ran(shell, "podarium", "run", "-it", "podarium/host").stderr
+    cluster = ("--cluster", shell.paths.name)
+    command = ["podarium", "run", *cluster, "--name", "seated", "-it", "podarium/host", "--", "sh"]
+    with seat(*command, env=shell.env, columns=90, rows=33) as person:
+        person.until("# ")  # though it was written before anybody had joined
+        person.type("until stty size | grep '33 90'; do sleep 0.05; done; tty; x=kept\n")
+        person.until(r"\n33 90\n/dev/pts/0\n# ")
+        person.type("\x10")  # alone, it is the program's own
+        person.type("echo on\n")
+        person.until(r"on\n")
+        person.type("\x10\x11")
+        assert "podarium attach seated" in person.end()
+        assert person.code == 0
+    with seat("podarium", "attach", *cluster, "seated", env=shell.env, columns=70) as person:
+        person.until("# ")  # the line that it is in
+        person.type("echo $x; exit 5\n")
+        person.until("kept")
+        person.end()
+    status = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}"
+    until(lambda: shell.kubectl("get", "pod", "seated", "-o", status) == "5")
+    shell.podarium("delete", "pod", "seated")
+    shell.podarium("run", "--keep", "--name", "kept", "podarium/host", "--", "true")
+    assert "kept" in shell.podarium("get", "pods", "-o", "name")
+
+
+def test_what_a_container_writes_does_not_steer_the_terminal(shell: Shell) -> None:
+    """Unless the container was given it."""
+    evil = r"printf '\033]0;owned\007\033[31mred\033[0m\033[2J\303\251 .'"
+    words = ["podarium", "exec", "--cluster", shell.paths.name]
+    for options in ([], ["-i"]):
+        with seat(*words, *options, "box", "--", "sh", "-c", evil, env=shell.env) as person:
+            said = person.end()
+            assert "\x1b]" not in said
+            assert "\x1b[2J" not in said
+            assert "\x1b[31mred" in said
+            assert "é ." in said
+    with seat(*words, "-t", "box", "--", "sh", "-c", evil, env=shell.env) as person:
+        assert "\x1b]0;owned" in person.end()
+
+
+def test_what_a_start_did(shell: Shell) -> None:
+    said = shell.podarium("plan", "box")
+    assert "pod box, container main:" in said
+    assert "pod box, container web:" in said
+    assert "pivot" in said
+    assert re.search(r"\d µs +execute", said) or re.search(r"\d µs .*sleep", said)
+    assert "mount" in said
+    assert "container web" not in shell.podarium("plan", "box/main")
+    path = "/podarium/v1/namespaces/default/pods/box/containers/main/trace"
+    trace = json.loads(shell.kubectl("get", "--raw", path))
+    steps = trace["steps"]
+    assert [step["op"] for step in steps][-1] == "exec"
+    assert {"cgroup", "namespaces", "mounts"} <= {step["phase"] for step in steps}
+    assert all(step["text"] for step in steps)
+    assert sum(step.get("microseconds", 0) for step in steps) == trace["microseconds"] > 0
+    assert 'pods "nobody" not found' in shell.podarium("plan", "nobody", code=1)
+    assert "say which" in shell.podarium("plan", code=2)
 
 
 @pytest.mark.parametrize(
