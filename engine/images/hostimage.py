@@ -116,7 +116,7 @@ def _still_right(store: ImageStore, path: Path) -> Built | None:
         same = str(image.digest) == record.digest and record.python == str(HostPython.running())
         if not same or not unchanged(record.seen):
             return None
-        store.prepare(image)
+        store.ready(image)
     except (FileNotFoundError, msgspec.MsgspecError, ImageNotFound, BadImage, BadLayer):
         return None  # never made, removed, or damaged: making it again mends it
     return Built(image, False, record.missing)
@@ -207,7 +207,7 @@ def _store(store: ImageStore, layers: Iterable[tuple[str, HostTree]]) -> Image:
     raw = msgspec.json.encode(config)
     point = Descriptor(media_type=OCI_CONFIG, digest=store.blobs.put(raw), size=len(raw))
     image = store.add(REFERENCE, store.blobs.put(manifest_bytes(point, descriptors)))
-    store.prepare(image)
+    store.ready(image)
     return store.resolve(REFERENCE)
 
 

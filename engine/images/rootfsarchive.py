@@ -44,7 +44,7 @@ def import_rootfs(
         draft = Draft(settings=settings)
         draft = draft.layered(plain_layer(digest, file.size), digest, made_by, created)
         try:
-            store.prepare(draft.image())
+            store.ready(draft.image())
         except BaseException:
             if not known:
                 store.blobs.discard(digest)

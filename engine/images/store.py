@@ -171,7 +171,7 @@ class ImageStore:
         ImageError when it cannot be mounted.
         """
         with self.busy():
-            return self.layers.mount(self._ready(image), keeper)
+            return self.layers.mount(self.ready(image), keeper)
 
     def adopt(self, keeper: int) -> None:
         """See to it that what a keeper's containers stand on can be looked into."""
@@ -182,12 +182,15 @@ class ImageStore:
     def opened(self, image: Image) -> Iterator[list[Path]]:
         """As prepare(), for this process to read from while the context lasts."""
         with self.busy():
-            layers = self._ready(image)
+            layers = self.ready(image)
         with trees(layers, self.layers.choice.way) as found:
             yield found
 
-    def _ready(self, image: Image) -> list[Path]:
-        """The folders of an image's layers, made ready, top first."""
+    def ready(self, image: Image) -> list[Path]:
+        """Make every layer ready, without mounting any; return their folders, top first.
+
+        Call it within busy(). Raise as prepare() does.
+        """
         layers: list[Path] = []
         diff_ids = tuple(layer.diff_id for layer in image.layers)
         for layer, chain_id in zip(image.layers, chain_ids(diff_ids), strict=True):
@@ -207,7 +210,7 @@ class ImageStore:
         Raise as prepare() does.
         """
         with self.busy():
-            self._ready(image)
+            self.ready(image)
         chain = chain_ids(tuple(layer.diff_id for layer in image.layers))
         pairs = zip(image.layers, chain, strict=True)
         return [self.layers.index(layer.diff_id, chain_id) for layer, chain_id in pairs]

@@ -6,7 +6,8 @@ they should be, so nobody who reads a stream to its end can forget to check it.
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from queue import Queue
 from threading import Event, Thread
@@ -32,7 +33,10 @@ _zlib = first_module("isal.isal_zlib", "zlib")
 CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
+_BZIP2 = b"BZh"
+_XZ = b"\xfd7zXZ\x00"
+_LZ4 = b"\x04\x22\x4d\x18"
+_XZ_MEMORY = 80 << 20  # what xz -9 asks for; a header may ask for 4 GiB
 
 
 def read(descriptor: int, size: int = CHUNK) -> Iterator[bytes]:
@@ -123,7 +127,8 @@ def suffix(magic: bytes) -> str:
 
 
 def inflated(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
-    """The plain bytes of a stream compressed with gzip, zstd, or nothing, by its first bytes.
+    """The plain bytes of a stream compressed with gzip, zstd, bzip2, xz, or nothing, by its first
+    bytes.
 
     Media types are not asked: docker archives have none, and some writers state a wrong one.
     Raise BadLayer when the stream is damaged, cut short, or compressed with something else.
@@ -137,9 +142,15 @@ def inflated(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
         return _gunzipped(stream, what)
     if head.startswith(_ZSTD):
         return _unzstd(stream, what)
-    for magic, name in _OTHERS.items():
-        if head.startswith(magic):
-            raise BadLayer(f"{what}: compressed with {name}, which is not supported")
+    if head.startswith(_BZIP2):
+        bz2 = import_module("bz2")
+        return _frames(stream, bz2.BZ2Decompressor, OSError, f"{what}: bzip2 stream")
+    if head.startswith(_XZ):
+        lzma = import_module("lzma")
+        new = partial(lzma.LZMADecompressor, memlimit=_XZ_MEMORY)
+        return _frames(stream, new, lzma.LZMAError, f"{what}: xz stream")
+    if head.startswith(_LZ4):
+        raise BadLayer(f"{what}: compressed with lz4, which is not supported")
     return stream
 
 
@@ -182,11 +193,25 @@ def _unzstd(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
             f"{what}: compressed with zstd, which this Python lacks:"
             " pip install backports.zstd (or use Python 3.14 or newer)"
         )
+    yield from _frames(chunks, zstd.ZstdDecompressor, zstd.ZstdError, f"{what}: zstd stream")
+
+
+def _frames(
+    chunks: Iterator[bytes],
+    new: Callable[[], Any],
+    error: type[Exception],
+    what: str,
+) -> Iterator[bytes]:
+    """Every stream or frame there is, one after the other, in bounded pieces however far they
+    expand."""
     frame: Any = None
     try:
         for chunk in chunks:
             while chunk:
-                frame = frame or zstd.ZstdDecompressor()
+                if frame is None:
+                    if not chunk.strip(b"\0"):
+                        break  # padding after the last one
+                    frame = new()
                 plain = frame.decompress(chunk, CHUNK)
                 if plain:
                     yield plain
@@ -195,7 +220,7 @@ def _unzstd(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
                     yield frame.decompress(b"", CHUNK)
                 if frame.eof:
                     chunk, frame = frame.unused_data, None
-    except zstd.ZstdError as error:
-        raise BadLayer(f"{what}: damaged zstd stream ({error})") from None
+    except error as found:
+        raise BadLayer(f"{what} is damaged ({found})") from None
     if frame is not None:
-        raise BadLayer(f"{what}: zstd stream is cut short")
+        raise BadLayer(f"{what} is cut short")

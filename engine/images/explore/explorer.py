@@ -10,8 +10,9 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.images.errors import BadImage, PathNotFound
@@ -32,13 +33,13 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What is looked into. `made_by` and `folders` are of each layer, lowest first: what made it,
-    and where its files are."""
+    """What is looked into. `made_by` and `layers` are of each layer, lowest first: what made it,
+    and its tree, as a context; the last may be a container's."""
 
     name: str
     stack: Stack
     made_by: tuple[str, ...]
-    folders: tuple[Path, ...]
+    layers: tuple[Callable[[], AbstractContextManager[Path]], ...]
 
     def file(self, path: bytes, layer: int | None = None) -> tuple[int, bytes, Node]:
         """The layer, path and node of the regular file at a path: as the container would see it,
@@ -75,15 +76,16 @@ class Opened:
 
     @contextmanager
     def _open(self, layer: int, path: bytes) -> Iterator[int]:
-        root = os.open(self.folders[layer], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-            descriptor = openat2(root, path, flags, 0, _BENEATH)
-        except OSError as error:
-            # A container's file may go, or become a pipe, while it is looked for.
-            raise PathNotFound(f"{shown(path)}: {error.strerror}") from None
-        finally:
-            os.close(root)
+        with self.layers[layer]() as tree:
+            root = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+                descriptor = openat2(root, path, flags, 0, _BENEATH)
+            except OSError as error:
+                # A container's file may go, or become a pipe, while it is looked for.
+                raise PathNotFound(f"{shown(path)}: {error.strerror}") from None
+            finally:
+                os.close(root)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise PathNotFound(f"{shown(path)}: not a file any more")
@@ -103,13 +105,13 @@ class Explorer:
     def image(self, reference: str) -> Opened:
         """An image; its layers are made ready when they are not. Raise ImageError."""
         image = self._store.resolve(reference)
-        self._store.prepare(image)
+        self._store.ready(image)
         folders = self._folders(image)
         return Opened(
             image.reference,
             Stack([self._table(folder) for folder in folders]),
             tuple(layer.created_by for layer in image.layers),
-            tuple(folder / "fs" for folder in folders),
+            tuple(partial(self._store.layers.tree, folder) for folder in folders),
         )
 
     def container(self, image: Opened, name: str, upper: Path) -> Opened:
@@ -119,7 +121,7 @@ class Explorer:
             name,
             Stack([*image.stack.tables, changed]),
             (*image.made_by, "written by the container"),
-            (*image.folders, upper),
+            (*image.layers, lambda: nullcontext(upper)),
         )
 
     def _folders(self, image: Image) -> Sequence[Path]:

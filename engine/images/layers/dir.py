@@ -61,8 +61,15 @@ class DirDriver:
         """See LayerDriver.write()."""
         target = layer / FS
         target.mkdir(mode=0o700)
-        with _Unpacking(target, below, limits) as unpacking:
-            return unpacking.run(chunks)
+        return unpack(chunks, target, below, limits)
+
+
+def unpack(
+    chunks: Iterable[bytes], target: Path, below: Sequence[Path], limits: Limits
+) -> Unpacked:
+    """Unpack an archive into an empty folder. Raise as LayerDriver.write() does."""
+    with _Unpacking(target, below, limits) as unpacking:
+        return unpacking.run(chunks)
 
 
 class _Unpacking:

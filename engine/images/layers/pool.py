@@ -15,7 +15,8 @@ outlives its image keeps its files; a container that is gone without a word hold
 
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -92,6 +93,13 @@ class LayerPool:
             except OSError as error:
                 raise ImageError(f"layers cannot be mounted: {error}") from error
         return [layer / FS for layer in layers]
+
+    @contextmanager
+    def tree(self, layer: Path) -> Iterator[Path]:
+        """A ready layer's tree, to be read while the context lasts. Raise ImageError."""
+        way = self.choice.way if (layer / IMAGE).exists() else None
+        with trees([layer], way) as (found,):
+            yield found
 
     def used(self) -> list[Path]:
         """The layers that containers stand on."""

@@ -64,12 +64,42 @@ def test_gzip_with_rubbish_after_it() -> None:
         plain([gzip.compress(b"x") + b"rubbish"])
 
 
-@pytest.mark.parametrize(
-    ("packed", "name"), [(bz2.compress(b"x"), "bzip2"), (lzma.compress(b"x"), "xz")]
-)
-def test_other_compressions_are_named(packed: bytes, name: str) -> None:
-    with pytest.raises(BadLayer, match=f"layer x: compressed with {name}"):
-        plain(pieces(packed, 1))
+XZ = {"xz": lambda data: lzma.compress(data, preset=0), "bzip2": bz2.compress}
+
+
+@given(
+    data=st.binary(max_size=3000), size=st.integers(1, 700), streams=st.integers(1, 3),
+    kind=st.sampled_from(sorted(XZ)),
+)  # fmt: skip
+def test_bzip2_and_xz_of_any_number_of_streams(
+    data: bytes, size: int, streams: int, kind: str
+) -> None:
+    packed = XZ[kind](data) * streams
+    assert plain(pieces(packed, size)) == data * streams
+    assert plain([packed, bytes(8)]) == data * streams
+
+
+@pytest.mark.parametrize("kind", sorted(XZ))
+def test_bzip2_and_xz_that_are_not_whole(kind: str) -> None:
+    packed = XZ[kind](os.urandom(3000))
+    with pytest.raises(BadLayer, match=f"layer x: {kind} stream is cut short"):
+        plain([packed[:-9]])
+    with pytest.raises(BadLayer, match=f"layer x: {kind} stream is damaged"):
+        plain([packed[:400] + b"rubbish" * 9 + packed[463:]])
+    bomb = XZ[kind](bytes(40 << 20))
+    assert max(len(chunk) for chunk in stream.inflated([bomb], "x")) <= stream.CHUNK
+
+
+def test_an_xz_header_does_not_say_how_much_memory_is_taken() -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 29}]
+    packed = bytearray(lzma.compress(b"x", filters=filters))
+    with pytest.raises(BadLayer, match=r"damaged \(Memory usage limit"):
+        plain([bytes(packed)])
+
+
+def test_lz4_is_named() -> None:
+    with pytest.raises(BadLayer, match="layer x: compressed with lz4"):
+        plain([bytes.fromhex("04224d18") + bytes(20)])
 
 
 # printf 'hello\n' | zstd -c; before it a skippable frame (RFC 8878, 3.1.2).
@@ -85,7 +115,7 @@ def test_zstd_works_or_says_what_is_missing() -> None:
     assert plain(pieces(_ZSTD + _SKIPPED + _ZSTD, 3)) == b"hello\nhello\n"
     with pytest.raises(BadLayer, match="cut short"):
         plain([_ZSTD[:-5]])
-    with pytest.raises(BadLayer, match="damaged"):
+    with pytest.raises(BadLayer, match="is damaged"):
         plain([_ZSTD[:-1] + b"x"])
 
 
