@@ -37,6 +37,7 @@ VIEWS: dict[str, list[str]] = {
     "help": ["question_mark"],
     "delete": [":pods /giant", "ctrl+d"],
     "scale": [":deploy", "s"],
+    "heat": ["H"],
     "xray": [":deploy /web", "X"],
     "xray-node": [":nodes", "X"],
     "marked": [":pods", "space", "j", "space"],

@@ -92,6 +92,20 @@ def journal(desk: Desk) -> None:
     desk.go(JOURNAL)
 
 
+@command(
+    "heat",
+    "H",
+    title="Heat",
+    help="What colours the cells: state, CPU or memory",
+    hint="heat",
+    rank=16,
+    on=("overview",),
+    group="Views",
+)
+def heat(desk: Desk) -> None:
+    desk.toggle("heat")
+
+
 @command("theme", "T", title="Next theme", help="Dark, light, high contrast", group="General")
 def theme(desk: Desk) -> None:
     desk.next_theme()

@@ -66,6 +66,8 @@ class Cluster:
         """Kinds (and "stats") that this cluster does not serve."""
         self.on_change: Callable[[], None] = lambda: None
         """Called at the first change after a `take`."""
+        self.followers: list[Callable[[str, str, Object | None], None]] = []
+        """Called at every change at once: plural, key, and the object unless it is gone."""
         self._informers: dict[str, Informer[Object]] = {}
         self._changes = Changes()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -187,6 +189,8 @@ class Cluster:
         key = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
         if kind == "pods":
             self._pod_changed(key, new)
+        for follow in self.followers:
+            follow(kind, key, new)
         first = not self._changes
         self._changes.objects.setdefault(kind, set()).add(key)
         if first:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.types import clock, quantity
 from engine.types.core import Node
@@ -40,8 +41,7 @@ def use(cluster: Cluster, node: Node) -> Use:
     return Use(
         cluster.book.now(f"node/{name}", "cpu"),
         cluster.book.now(f"node/{name}", "memory"),
-        quantity.cores(capacity.get("cpu", 0)),
-        quantity.bytes_(capacity.get("memory", 0)),
+        *allocatable(node),
         sum(cpu for cpu, _ in asked),
         sum(memory for _, memory in asked),
         len(pods),
@@ -53,10 +53,22 @@ def capacity(cluster: Cluster) -> tuple[float, int]:
     """CPU in cores and memory in bytes that all nodes have together."""
     cpu, memory = 0.0, 0
     for node in cluster.objects("nodes").values():
-        has = node.status.allocatable or node.status.capacity  # type: ignore[attr-defined]
-        cpu += quantity.cores(has.get("cpu", 0))
-        memory += quantity.bytes_(has.get("memory", 0))
+        assert isinstance(node, Node)
+        has = allocatable(node)
+        cpu += has[0]
+        memory += has[1]
     return cpu, memory
+
+
+@lru_cache(maxsize=4096)
+def _parsed(cpu: str, memory: str) -> tuple[float, int]:
+    return quantity.cores(cpu), quantity.bytes_(memory)
+
+
+def allocatable(node: Node) -> tuple[float, int]:
+    """CPU in cores and memory in bytes that pods can have of a node."""
+    has = node.status.allocatable or node.status.capacity
+    return _parsed(str(has.get("cpu", 0)), str(has.get("memory", 0)))
 
 
 def status(node: Node) -> tuple[str, str]:

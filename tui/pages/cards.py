@@ -6,7 +6,7 @@ from engine.types.core import Node
 
 from ..model import nodes as node_list
 from ..model.cluster import Cluster
-from ..model.pods import key_of, status
+from ..model.pods import key_of
 from ..render import cells as parts
 from ..render import numbers
 from ..render.bars import bar, slim
@@ -14,17 +14,24 @@ from ..render.chart import plot, scale_top
 from ..render.page import Hit
 from ..render.spans import Block, Line, Span, beside, boxed, crop_middle, pad, rule
 from ..render.text import inert
+from .heat import heat_map, pod_colour
 
 CARD_MINIMUM = 25
+ROW_MINIMUM = 40
+ROWS_MOST = 12
+"""Lines of nodes, beyond which a map says more."""
 
 
 def cards(
-    cluster: Cluster, nodes: list[Node], width: int, chart_rows: int, target: str
+    cluster: Cluster, nodes: list[Node], width: int, chart_rows: int, heat: str, target: str
 ) -> tuple[Block, list[Hit]]:
+    """As cards, as lines when they are many, as a map when they are very many."""
     if not nodes:
         words: Line = (("◌ no node has joined yet", "dim"),)
         return boxed([words], width, title=(("nodes", "dim"),)), []
     across = max(1, min(len(nodes), width // CARD_MINIMUM))
+    if len(nodes) > max(1, width // ROW_MINIMUM) * ROWS_MOST:
+        return heat_map(cluster, nodes, heat, width, target)
     if len(nodes) > across * 2:
         return _node_rows(cluster, nodes, width, target)
     block: Block = []
@@ -35,7 +42,7 @@ def cards(
         if len(chunk) == across:
             sizes[-1] += (width - across + 1) % across
         cards = [
-            _card(cluster, node, size, chart_rows if chart_rows >= 2 else 0, target)
+            _card(cluster, node, size, chart_rows if chart_rows >= 2 else 0, heat, target)
             for node, size in zip(chunk, sizes, strict=True)
         ]
         x = 0
@@ -46,7 +53,9 @@ def cards(
     return block, hits
 
 
-def _card(cluster: Cluster, node: Node, width: int, chart_rows: int, target: str) -> Block:
+def _card(
+    cluster: Cluster, node: Node, width: int, chart_rows: int, heat: str, target: str
+) -> Block:
     name = node.metadata.name
     use = node_list.use(cluster, node)
     word, meaning = node_list.status(node)
@@ -71,7 +80,7 @@ def _card(cluster: Cluster, node: Node, width: int, chart_rows: int, target: str
     body.append(
         _gauge("mem", use.memory, use.memory_capacity, use.memory_requested, inner, "memory")
     )
-    body.append(_pod_cells(cluster, name, use, inner))
+    body.append(_pod_cells(cluster, name, use, heat, inner))
     title: list[Span] = [
         (parts.glyph(meaning), meaning),
         (f" {inert(name)}", "bright bold" if chosen else "text bold"),
@@ -100,34 +109,31 @@ def _gauge(
     return ((f"{name} ", "dim"), *drawn, (f" {amount}", "text"), (slash + rest, "dim"))
 
 
-def _pod_cells(cluster: Cluster, node: str, use: node_list.Use, width: int) -> Line:
+def _pod_cells(cluster: Cluster, node: str, use: node_list.Use, heat: str, width: int) -> Line:
     pods = sorted(cluster.pods_on(node), key=key_of)
     count = f" {use.pods}/{use.pod_capacity}"
     room = width - 4 - len(count)
     spans: list[Span] = [("pod ", "dim")]
     for pod in pods[:room]:
-        spans.append(("■", status(cluster, pod)[1]))
+        spans.append(("■", pod_colour(cluster, pod, heat)))
     return (*pad(spans, width - len(count)), (count, "dim"))
 
 
 def _node_rows(
     cluster: Cluster, nodes: list[Node], width: int, target: str
 ) -> tuple[Block, list[Hit]]:
-    """Many nodes: one line each, in as many columns as fit; beyond that only how many more."""
-    across = max(1, width // 40)
+    """Many nodes: one line each, in as many columns as fit."""
+    across = max(1, width // ROW_MINIMUM)
     size = width // across
-    shown = nodes[: across * 12]
     block: Block = [rule(width, ((f"nodes {len(nodes)}", "dim"),))]
     hits: list[Hit] = []
-    for start in range(0, len(shown), across):
+    for start in range(0, len(nodes), across):
         spans: list[Span] = []
-        for column, node in enumerate(shown[start : start + across]):
+        for column, node in enumerate(nodes[start : start + across]):
             target_of = f"nodes:{node.metadata.name}"
             hits.append(Hit(len(block), column * size, size - 1, target_of))
             spans += _node_row(cluster, node, size, target == target_of)
         block.append(tuple(spans))
-    if len(shown) < len(nodes):
-        block.append(((f" and {len(nodes) - len(shown)} more", "dim"), ("  :nodes", "key")))
     return block, hits
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 
 from engine.types.core import Node, Pod
 
 from ..model import events as event_list
 from ..model import nodes as node_list
 from ..model.cluster import Cluster
+from ..model.groups import Group, Groups, State
 from ..model.insight import cause
-from ..model.pods import key_of, status, unschedulable
-from ..model.series import grouped, total
+from ..model.pods import unschedulable
+from ..model.series import grouped
 from ..model.workloads import span_of
 from ..render import cells as parts
 from ..render import numbers
@@ -31,38 +32,40 @@ from ..render.spans import (
 )
 from ..render.text import inert
 from .cards import cards as node_cards
+from .heat import pod_colour
 
 CHARTS_FROM = 150
 WORKLOADS_MOST = 200
+EXACT = 200
+"""Pods of a workload up to which each is looked at for its words and limits."""
 
 
-@dataclass
-class Group:
-    """A workload and its pods."""
-
-    kind: str
-    name: str
-    namespace: str
-    pods: list[Pod]
-
-
-def overview(cluster: Cluster, namespace: str, width: int, height: int, target: str) -> Page:
-    """The page for a width and a height."""
+def overview(
+    cluster: Cluster,
+    groups_of: Groups,
+    namespace: str,
+    heat: str,
+    width: int,
+    height: int,
+    target: str,
+) -> Page:
+    """The page for a width and a height; `heat` is what colours the cells of nodes and pods."""
     page = Page()
     nodes = sorted(cluster.objects("nodes").values(), key=lambda node: node.metadata.name)
-    groups = _groups(cluster, namespace)
+    groups = groups_of.all(namespace)
     spare = height - 5 - min(len(groups), 12) - 1 - min(12, height // 3)
-    page.add(*node_cards(cluster, nodes, width, max(0, min(6, spare)), target))  # type: ignore[arg-type]
+    rows = max(0, min(6, spare))
+    page.add(*node_cards(cluster, nodes, width, rows, heat, target))  # type: ignore[arg-type]
     room = height - len(page.lines)
     if width >= CHARTS_FROM and room >= 20:
         left = width * 58 // 100
         body = Page()
-        body.add(*_workloads(cluster, groups, left, target))
+        body.add(*_workloads(cluster, groups, heat, left, target))
         body.add(_events(cluster, namespace, left, max(4, room - len(body.lines))))
         side = _charts(cluster, nodes, width - left - 1, room)  # type: ignore[arg-type]
         page.add(beside([body.lines, side], [left, width - left - 1]), body.hits)
         return page
-    page.add(*_workloads(cluster, groups, width, target))
+    page.add(*_workloads(cluster, groups, heat, width, target))
     page.add(_events(cluster, namespace, width, max(4, height - len(page.lines))))
     return page
 
@@ -70,38 +73,23 @@ def overview(cluster: Cluster, namespace: str, width: int, height: int, target: 
 # -- workloads -------------------------------------------------------------------------------
 
 
-def _groups(cluster: Cluster, namespace: str) -> list[Group]:
-    found: dict[tuple[str, str, str], Group] = {}
-    for pod in cluster.pods().values():
-        if namespace and pod.metadata.namespace != namespace:
-            continue
-        kind, name = cluster.workload(pod)
-        key = (pod.metadata.namespace, kind, name)
-        found.setdefault(key, Group(kind, name, pod.metadata.namespace, [])).pods.append(pod)
-    for group in found.values():
-        group.pods.sort(key=lambda pod: pod.metadata.name)
-    return [found[key] for key in sorted(found)]
-
-
 def _workloads(
-    cluster: Cluster, groups: list[Group], width: int, target: str
+    cluster: Cluster, groups: list[Group], heat: str, width: int, target: str
 ) -> tuple[Block, list[Hit]]:
     count = sum(len(group.pods) for group in groups)
     title: list[Span] = [("workloads ", "text bold"), (str(len(groups)), "accent")]
     title += [("  pods ", "text bold"), (str(count), "accent")]
-    tally: dict[str, int] = {}
+    tally: Counter[State] = Counter()
     for group in groups:
-        for pod in group.pods:
-            word, meaning = status(cluster, pod)
-            tally[f"{meaning} {word}"] = tally.get(f"{meaning} {word}", 0) + 1
-    for key, number in sorted(tally.items(), key=lambda item: -item[1])[:4]:
-        meaning, word = key.split(" ", 1)
+        for state, keys in group.states.items():
+            tally[state] += len(keys)
+    for (meaning, word), number in tally.most_common(4):
         title += [("  ", "text"), (f"{parts.glyph(meaning)} {number} {word}", meaning)]
     block: Block = [rule(width, title)]
     hits: list[Hit] = []
     shape = _shape(groups, width)
     for group in groups[:WORKLOADS_MOST]:
-        row, row_hits = _workload(cluster, group, width, shape, target, len(block))
+        row, row_hits = _workload(cluster, group, heat, width, shape, target, len(block))
         block.append(row)
         hits += row_hits
     if not groups:
@@ -129,7 +117,13 @@ def _kind(group: Group) -> str:
 
 
 def _workload(
-    cluster: Cluster, group: Group, width: int, shape: tuple[int, int, int], target: str, y: int
+    cluster: Cluster,
+    group: Group,
+    heat: str,
+    width: int,
+    shape: tuple[int, int, int],
+    target: str,
+    y: int,
 ) -> tuple[Line, list[Hit]]:
     book = cluster.book
     name_width, cells_width, trend_width = shape
@@ -140,9 +134,9 @@ def _workload(
     hits: list[Hit] = []
     x = name_width
     shown = cells_width // 2
-    for pod in group.pods[:shown]:
-        key = f"pods:{key_of(pod)}"
-        role = status(cluster, pod)[1]
+    for name in group.ordered()[:shown]:
+        key = f"pods:{name}"
+        role = pod_colour(cluster, group.pods[name], heat)
         spans.append(("■", f"ink @{role}") if key == target else ("■", role))
         spans.append((" ", "text"))
         hits.append(Hit(y, x, 1, key))
@@ -150,10 +144,9 @@ def _workload(
     more = len(group.pods) - shown
     tail = f"+{more}" if more > 0 else ""
     spans.append((tail.ljust(cells_width - 2 * min(shown, len(group.pods))), "dim"))
-    keys = [key for pod in group.pods for key in book.containers(key_of(pod))]
-    cpu = total(book.now(key, "cpu") for key in keys)
-    memory = total(book.now(key, "memory") for key in keys)
-    trend = book.sums(keys, "cpu", trend_width * 3)
+    keys = group.containers(book) if len(group.pods) <= EXACT else []
+    cpu, memory = group.now(book, "cpu"), group.now(book, "memory")
+    trend = group.trend(book, "cpu", trend_width * 3)
     spans += pad(parts.cores(cpu), 5, right=True)
     spans.append((" ", "text"))
     spans += parts.trend(
@@ -163,7 +156,7 @@ def _workload(
     spans.append((f"  {text:>7}", "text" if memory == memory else "faint"))
     if width >= 110:
         spans.append((" ", "text"))
-        values = book.sums(keys, "memory", trend_width * 3)
+        values = group.trend(book, "memory", trend_width * 3)
         spans += parts.trend(
             grouped(values, trend_width), trend_width, "memory", *span_of(cluster, keys, values, 1)
         )
@@ -173,15 +166,16 @@ def _workload(
 
 def _trouble(cluster: Cluster, group: Group, room: int) -> Line:
     """The most pressing thing about a workload, in words."""
-    worst: tuple[int, str, str] = (9, "", "")
-    for pod in group.pods:
-        word, meaning = status(cluster, pod)
-        rank = ("bad", "warn", "busy", "done", "ok").index(meaning)
-        if rank < worst[0]:
-            worst = (rank, _words(cluster, pod, word, meaning), meaning)
-    if worst[1] and room > 6:
-        return (("  " + crop(worst[1], room - 2), worst[2]),)
-    return EMPTY
+    worst = group.worst()
+    if worst is None:
+        return EMPTY
+    pod, (meaning, word) = worst
+    words = _words(cluster, pod, word, meaning)
+    if not words and meaning == "ok" and len(group.pods) <= EXACT:
+        # All run, and one may have been restarted.
+        told = (_words(cluster, each, "Running", "ok") for each in group.pods.values())
+        words = next(filter(None, told), "")
+    return (("  " + crop(words, room - 2), meaning),) if words and room > 6 else EMPTY
 
 
 def _words(cluster: Cluster, pod: Pod, word: str, meaning: str) -> str:

@@ -6,8 +6,9 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
 def cores(value: float) -> str:
-    """CPU in cores: two digits after the point below ten."""
-    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}"
+    """CPU in cores, at most five characters below a hundred thousand."""
+    digits = 2 if value < 9.995 else 1 if value < 999.95 else 0
+    return f"{value:.{digits}f}"
 
 
 def mebibytes(value: float) -> str:

@@ -18,6 +18,7 @@ from ..model.columns import namespaced
 from ..model.forwards import Forward
 from ..model.journal import Entry
 from ..model.place import FORWARDS, JOURNAL, OVERVIEW, TEXTS, Place, Within
+from ..pages.heat import HEAT_WORDS, HEATS
 from .asking import Asking
 from .help import Help
 
@@ -362,7 +363,12 @@ class ScreenDesk(Asking):
     def toggle(self, what: str) -> None:
         screen = self._screen
         view = screen.log_view
-        if what == "problems":
+        if what == "heat":
+            here = HEATS.index(screen.pages.heat)
+            screen.pages.heat = HEATS[(here + 1) % len(HEATS)]
+            screen.sheet.update()
+            screen.flash(f"cells show {HEAT_WORDS[screen.pages.heat]}")
+        elif what == "problems":
             screen.view.only_problems = not screen.view.only_problems
             screen.view.rebuild()
             screen.table.update()

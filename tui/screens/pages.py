@@ -6,8 +6,10 @@ from typing import Any
 
 from ..model.cluster import Cluster
 from ..model.forwards import Forwards
+from ..model.groups import Groups
 from ..model.place import Place
 from ..pages.forwards import forwards_page
+from ..pages.heat import HEATS
 from ..pages.layers import image_page
 from ..pages.layers import preview as image_preview
 from ..pages.node import node_page
@@ -29,6 +31,8 @@ class Pages:
         self.cluster = cluster
         self.forwards = forwards
         self.namespace = ""
+        self.groups = Groups(cluster)
+        self.heat = HEATS[0]
         self.anatomy: dict[str, dict[str, Any]] = {}
         """What the engine says of a container, by `namespace/pod/container`."""
 
@@ -37,7 +41,9 @@ class Pages:
         cluster = self.cluster
         match place.view:
             case "overview":
-                return lambda w, h, target: overview(cluster, self.namespace, w, h, target)
+                return lambda w, h, target: overview(
+                    cluster, self.groups, self.namespace, self.heat, w, h, target
+                )
             case "pod":
                 return lambda w, h, target: self._pod(place, w, h)
             case "forwards":
