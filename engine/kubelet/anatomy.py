@@ -4,7 +4,7 @@ is left out.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 from engine.images.changes import changes
 from engine.images.rootfs import Rootfs, open_rootfs
 from engine.images.types import Image
+from engine.kubelet.processes import confinement, processes
 from engine.linux.flags import cap_name
 from engine.runtime.cgroup.api import Hierarchy, Resources
-from engine.runtime.runtime import ContainerState
+from engine.runtime.runtime import ContainerState, SandboxState
 
 CHANGES_MAX = 500
 _SETS = {
@@ -33,8 +34,11 @@ def anatomy(
     folder: Path,
     image: Image | None,
     sharing: Mapping[str, list[str]],
+    siblings: Sequence[ContainerState] = (),
+    sandbox: SandboxState | None = None,
 ) -> dict[str, Any]:
-    """`sharing`: references of the images that stand on each layer, by diff id. Blocking."""
+    """`sharing`: references of the images that stand on each layer, by diff id. `siblings`: the
+    other containers of its pod that run. Blocking."""
     result: dict[str, Any] = {"pid": None, "namespaces": {}, "mounts": [], "capabilities": {}}
     if state is not None:
         result["cgroup"] = _cgroup(state, hierarchy, resources)
@@ -42,7 +46,10 @@ def anatomy(
             {"op": op, "object": about, "microseconds": us} for op, about, us in state.trace
         ]
         if state.finished_at is None:
-            result |= _process(state.pid)
+            result |= _process(state.pid, siblings)
+            result["processes"] = processes(hierarchy.procs(state.cgroup))
+    if sandbox is not None:
+        result["network"] = _network(sandbox)
     try:
         rootfs = open_rootfs(folder)
     except FileNotFoundError:
@@ -50,24 +57,68 @@ def anatomy(
     return result | _rootfs(rootfs, image, sharing)
 
 
-def _process(pid: int) -> dict[str, Any]:
+def _process(pid: int, siblings: Sequence[ContainerState]) -> dict[str, Any]:
     proc = Path(f"/proc/{pid}")
     try:
-        namespaces = {
-            name: int(os.readlink(proc / "ns" / name).partition("[")[2].rstrip("]"))
-            for name in sorted(os.listdir(proc / "ns"))
-            if not name.endswith("_for_children")
-        }
+        namespaces = _namespaces(proc)
         mounts = _mounts((proc / "mountinfo").read_text(errors="replace"))
         capabilities = _capabilities((proc / "status").read_text())
         return {
             "pid": pid,
             "namespaces": namespaces,
+            "sharedBy": _sharers(namespaces, siblings),
             "mounts": mounts,
             "capabilities": capabilities,
+            "confinement": confinement(pid),
         }
     except (FileNotFoundError, ProcessLookupError):
         return {}
+
+
+def _namespaces(proc: Path) -> dict[str, int]:
+    """Inode numbers by kind: namespaces(7)."""
+    return {
+        name: int(os.readlink(proc / "ns" / name).partition("[")[2].rstrip("]"))
+        for name in sorted(os.listdir(proc / "ns"))
+        if not name.endswith("_for_children")
+    }
+
+
+_OWN = ("mnt", "pid", "cgroup")
+"""Those that a container never shares unless its pod asks for it; others are its pod's."""
+
+
+def _sharers(namespaces: dict[str, int], siblings: Sequence[ContainerState]) -> dict[str, str]:
+    """Whose each namespace is: `container`, `pod`, or the machine's, which is `machine`."""
+    ours = _namespaces(Path("/proc/self"))
+    theirs = []
+    for state in siblings:
+        try:
+            theirs.append(_namespaces(Path(f"/proc/{state.pid}")))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    found = {}
+    for name, inode in namespaces.items():
+        if ours.get(name) == inode:
+            found[name] = "machine"
+        elif name not in _OWN or any(other.get(name) == inode for other in theirs):
+            found[name] = "pod"
+        else:
+            found[name] = "container"
+    return found
+
+
+def _network(sandbox: SandboxState) -> dict[str, Any]:
+    """The pod's cable: its end inside, the node's end, and where it leads."""
+    return {
+        "interface": "eth0" if sandbox.ip else "",
+        "ip": sandbox.ip,
+        "prefix": sandbox.prefix,
+        "gateway": sandbox.gateway,
+        "link": sandbox.link,
+        "bridge": sandbox.bridge,
+        "mtu": sandbox.mtu,
+    }
 
 
 def _mounts(mountinfo: str) -> list[dict[str, str]]:

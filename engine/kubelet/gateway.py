@@ -99,6 +99,9 @@ class Gateway:
             raise NotFound("containers", container)
         states = await node.runtime.containers()
         state = next((state for state in states if state.id == life.id), None)
+        uid = pod.metadata.uid
+        siblings = [s for s in states if s.sandbox == uid and s.running and s.id != life.id]
+        sandboxes = await node.runtime.sandboxes()
 
         def look() -> dict[str, Any]:
             image, sharing = _image(kubelet, declared.image)
@@ -109,6 +112,8 @@ class Gateway:
                 folder=worker.ground.folders.container(container, life.attempt),
                 image=image,
                 sharing=sharing,
+                siblings=siblings,
+                sandbox=next((sandbox for sandbox in sandboxes if sandbox.id == uid), None),
             )
 
         return await asyncio.to_thread(look)

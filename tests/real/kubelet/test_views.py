@@ -41,6 +41,17 @@ async def test_statistics_and_anatomy(cluster: Cluster) -> None:
     assert "/proc" in [mount["path"] for mount in found["mounts"]]
     assert "CAP_CHOWN" in found["capabilities"]["effective"]
     assert found["plan"][-1]["op"] == "exec"
+    assert found["sharedBy"]["mnt"] == found["sharedBy"]["pid"] == "container"
+    assert found["sharedBy"]["net"] == "pod"
+    assert found["sharedBy"]["user"] == "machine"
+    first, *_ = found["processes"]
+    assert (first["pid"], first["inner"]) == (found["pid"], 1)
+    assert first["command"].startswith("sh -c echo x > /new;")
+    assert first["rss"] > 0
+    assert found["confinement"]["seccomp"] == "filter"
+    assert found["confinement"]["noNewPrivileges"] is True
+    assert found["network"]["ip"] == pod.status.pod_ip
+    assert found["network"]["link"]
 
 
 async def test_traffic_is_counted_as_the_pod_sees_it(cluster: Cluster) -> None:
