@@ -7,6 +7,7 @@ for pair in nft:nftables ip:iproute2 tmux:tmux skopeo:skopeo umoci:umoci cc:gcc 
     bsdtar:libarchive-tools fsck.erofs:erofs-utils podman:podman runc:runc crun:crun; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
+[ -d /usr/aarch64-linux-gnu/include ] || missing="$missing linux-libc-dev-arm64-cross"
 if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
         echo "tests: please install:$missing" >&2

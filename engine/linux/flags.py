@@ -125,6 +125,8 @@ class SECCOMP_FILTER_FLAG(IntFlag):
     TSYNC = 1
     LOG = 2
     SPEC_ALLOW = 4
+    NEW_LISTENER = 8
+    WAIT_KILLABLE_RECV = 32
 
 
 class PR(IntEnum):

@@ -48,26 +48,34 @@ _REACH = 255
 _WORD = 0xFFFFFFFF
 
 
-def compile(profile: Profile, machine: str = MACHINE) -> bytes:
+def compile(profile: Profile, machine: str = MACHINE, also: tuple[str, ...] = ()) -> bytes:
     """The profile as an array of struct sock_filter, for seccomp(2).
 
-    A program for another architecture is killed; a call newer than any we know is ENOSYS, so that a
-    newer libc falls back to what the profile allows. Raise ValueError for an unknown action or
-    operator, NotImplementedError for an unknown `machine`.
+    A program for another architecture is killed, unless it is one of `also`; a call newer than any
+    we know is ENOSYS, so that a newer libc falls back to what the profile allows. Raise ValueError
+    for an unknown action or operator, NotImplementedError for an unknown architecture.
     """
+    code = [_instruction(_LOAD, _ARCH)]
+    for each in (machine, *also):
+        calls = _calls(profile, each)
+        skip = _instruction(_JUMP, len(calls))
+        if each == (machine, *also)[-1]:
+            skip = _instruction(_RETURN, _RET_KILL_PROCESS)
+        code += [_instruction(_EQUAL, AUDIT_ARCH[each], 1, 0), skip, *calls]
+    return b"".join(code)
+
+
+def _calls(profile: Profile, machine: str) -> list[bytes]:
+    """What answers the calls of one architecture."""
     table = numbers(machine)
-    answers = _answers(profile, table)
     default = _return(profile.default_action, profile.default_errno_ret)
-    head = [
-        _instruction(_LOAD, _ARCH),
-        _instruction(_EQUAL, AUDIT_ARCH[machine], 1, 0),
-        _instruction(_RETURN, _RET_KILL_PROCESS),
+    ranges = _ranges(_answers(profile, table), default, last=max(table.values()))
+    return [
         _instruction(_LOAD, _NR),
         _instruction(_AT_LEAST, _X32, 0, 1),
         _instruction(_RETURN, _NO_SUCH_CALL),
+        *_tree(ranges, default),
     ]
-    ranges = _ranges(answers, default, last=max(table.values()))
-    return b"".join(head + _tree(ranges, default))
 
 
 def _answers(profile: Profile, table: dict[str, int]) -> dict[int, Answer]:

@@ -10,6 +10,7 @@ from engine.linux.pidfd import pidfd_open
 from engine.linux.process import capget, set_dumpable
 from engine.runtime.oci import launch, state
 from engine.runtime.oci.document import ConfigError, Value, read
+from engine.runtime.oci.listener import LISTENER, hand_over
 from engine.runtime.oci.process import become, oom_score
 from engine.runtime.oci.state import CREATED, RUNNING, State, StateError
 from engine.runtime.ops.base import Context, Op
@@ -105,8 +106,12 @@ def execute(
     set_dumpable(False)
     flags, into = CLONE(0), cgroup if born else None
     cloned = launch.clone(ops, context, flags, into, hierarchy, pid_namespace=context.pidfd)
+
+    def listener(fd: int) -> None:
+        hand_over(config.get("linux", "seccomp"), container, status, cloned.pid, fd)
+
     try:
-        cloned.listen("ready", {})
+        cloned.listen("ready", {LISTENER: listener})
     except BaseException:
         cloned.reap()
         raise

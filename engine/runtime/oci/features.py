@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 
 from engine.linux.flags import CAP, cap_name
-from engine.linux.table import MACHINE
 from engine.runtime import scmp
 from engine.runtime.oci.bundle import NEW
 from engine.runtime.oci.document import VERSION
 from engine.runtime.oci.hooks import POINTS
 from engine.runtime.oci.options import NAMES
-from engine.runtime.oci.seccomp import FLAGS
+from engine.runtime.oci.seccomp import ARCHITECTURES, FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ARCHITECTURES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
 _UNSUPPORTED = ("time",)
 
 
@@ -42,9 +40,9 @@ def features() -> dict[str, Any]:
             },
             "seccomp": {
                 "enabled": os.path.exists("/proc/sys/kernel/seccomp/actions_avail"),
-                "actions": [action for action in scmp.ACTIONS if action != scmp.NOTIFY],
+                "actions": list(scmp.ACTIONS),
                 "operators": list(scmp.OPERATORS),
-                "archs": [_ARCHITECTURES[MACHINE]],
+                "archs": list(ARCHITECTURES),
                 "knownFlags": list(FLAGS),
                 "supportedFlags": list(FLAGS),
             },

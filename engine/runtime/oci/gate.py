@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 GO = b"."
 
 
-def ask(context: Context, what: str) -> None:
+def ask(context: Context, what: str, *facts: int) -> None:
     """Have the parent do something, and wait until it is done; should it fail, we are done."""
-    os.write(context.report, marshal.dumps((what,)))
+    os.write(context.report, marshal.dumps((what, *facts)))
     if os.read(context.report, 1) != GO:
         os._exit(127)
 

@@ -8,9 +8,8 @@ import posixpath
 import resource
 
 from engine.linux.flags import cap_number
-from engine.runtime import filter
 from engine.runtime.oci.document import Value
-from engine.runtime.oci.seccomp import Profile
+from engine.runtime.oci.seccomp import confinement
 from engine.runtime.oci.settings import (
     Console,
     FindExecutable,
@@ -26,7 +25,6 @@ from engine.runtime.ops.process import (
     Exec,
     OomScore,
     Rlimits,
-    Seccomp,
     User,
 )
 from engine.runtime.ops.rootfs import Workdir
@@ -103,13 +101,12 @@ def become(
     # The kernel refuses any other, and runc and crun pass over them.
     sets["ambient"] &= sets["permitted"] & sets["inheritable"]
     bounding = sets.pop("bounding")
-    profile = Profile(seccomp) if seccomp else None
     yield from confine(
         bounding=Bounding(bounding),
         user=User(uid, gid, user.get("additionalGids").numbers(), user.get("umask").number(0o022)),
         capabilities=Capabilities(**sets),
         no_new_privileges=process.get("noNewPrivileges").flag(),
-        seccomp=Seccomp(filter.compile(profile), profile.flags) if profile else None,
+        seccomp=confinement(seccomp),
         exec=exec_,
         gate=gate,
         keep=keep,

@@ -23,7 +23,7 @@ class Report:
         self.steps = steps
         self.warnings: list[str] = []
 
-    def listen(self, until: str, answers: Mapping[str, Callable[[], None]]) -> None:
+    def listen(self, until: str, answers: Mapping[str, Callable[..., None]]) -> None:
         """Do what it asks for, until it says `until`, and nothing more in the case of "ready".
 
         Raise StartError when it fails, and whatever an answer raises.
@@ -41,7 +41,7 @@ class Report:
                     return
                 heard = True
             elif kind in answers:
-                answers[kind]()
+                answers[kind](*facts)
                 os.write(self.socket, GO)
         if not heard:
             text = "its process ended before it could execute the program"

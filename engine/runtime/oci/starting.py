@@ -8,6 +8,7 @@ from engine.linux.unix import connect
 from engine.runtime.oci import state
 from engine.runtime.oci.document import read
 from engine.runtime.oci.hooks import run_hooks
+from engine.runtime.oci.listener import LISTENER, hand_over
 from engine.runtime.oci.report import Report
 from engine.runtime.oci.state import CREATED, RUNNING, StateError
 
@@ -22,5 +23,10 @@ def start(root: str, id: str) -> None:
         gate = container.at_socket(connect)
         os.unlink(container.socket)
         steps = [(str(name), str(about)) for name, about in container.fields["steps"]]
-        Report(gate, steps).listen("ready", {})
-        run_hooks(read(container.config_path, "container"), "poststart", container.told(RUNNING))
+        config = read(container.config_path, "container")
+
+        def listener(fd: int) -> None:
+            hand_over(config.get("linux", "seccomp"), container, RUNNING, container.pid, fd)
+
+        Report(gate, steps).listen("ready", {LISTENER: listener})
+        run_hooks(config, "poststart", container.told(RUNNING))

@@ -243,7 +243,6 @@ def test_bind_sources_are_relative_to_the_bundle() -> None:
             {"linux__seccomp__syscalls": [{"names": ["read"], "action": "SCMP_ACT_MAYBE"}]},
             r"linux.seccomp.syscalls\[0\].action: 'SCMP_ACT_MAYBE' is none of",
         ),
-        ({"linux__seccomp__listenerPath": "/s"}, r"linux.seccomp.listenerPath: a listener"),
         (
             {"linux__devices": [{"path": "/dev/x", "type": "z"}]},
             r"linux.devices\[0\].type: 'z' is none of c, u, b, p",
@@ -400,18 +399,6 @@ def test_where_v2_limits_its_settings_are_written_as_they_are() -> None:
     assert writes == [(b"/sys/fs/cgroup/unified/c/memory.high", b"10")]
     with pytest.raises(OSError, match="is not the name of a cgroup's file"):
         Unified().writes(b"c", Resources(unified=(("../x.y", "1"),)))
-
-
-def test_conditions_on_one_argument_are_alternatives() -> None:
-    from engine.runtime.oci.seccomp import Profile
-
-    rule = {
-        "names": ["socket"],
-        "action": "SCMP_ACT_ALLOW",
-        "args": [{"index": 0, "value": value, "op": "SCMP_CMP_EQ"} for value in (1, 2)],
-    }
-    profile = Profile(Value({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule]}))
-    assert [[a.value for a in r.args] for r in profile.syscalls] == [[1], [2]]
 
 
 def test_a_pid_namespace_by_path_is_joined_by_the_parent() -> None:

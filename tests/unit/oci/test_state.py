@@ -153,7 +153,7 @@ def test_the_features_document() -> None:
     assert found["hooks"][0] == "prestart"
     linux = found["linux"]
     assert "CAP_CHOWN" in linux["capabilities"]
-    assert "SCMP_ACT_NOTIFY" not in linux["seccomp"]["actions"]
+    assert "SCMP_ACT_NOTIFY" in linux["seccomp"]["actions"]
     assert set(linux["namespaces"]) >= {"pid", "network", "mount", "user"}
 
 
