@@ -39,21 +39,27 @@ class _CloneArgs(ctypes.Structure):
     ]
 
 
-def clone3(flags: CLONE | int, *, cgroup: int | None = None) -> tuple[int, int]:
+def clone3(
+    flags: CLONE | int, *, cgroup: int | None = None, sibling: bool = False
+) -> tuple[int, int]:
     """clone3(2) as fork with namespaces: (pid, pidfd) in the parent, (0, -1) in the child.
 
     `cgroup`: the descriptor of a v2 cgroup's directory, in which the child is born (Linux 5.7).
     Moving a process there afterwards waits for an RCU grace period (10 ms), being born there
-    does not.
+    does not. `sibling`: it is our parent's child (CLONE_PARENT).
 
     Only for a process with a single thread: glibc repairs its allocator's locks in fork() alone,
     so a child cloned while another thread holds one hangs at its first malloc.
     """
     pidfd = ctypes.c_int(-1)
     arguments = _CloneArgs(
-        flags=flags | CLONE.PIDFD | (0 if cgroup is None else CLONE.INTO_CGROUP),
+        flags=flags
+        | CLONE.PIDFD
+        | (0 if cgroup is None else CLONE.INTO_CGROUP)
+        | (CLONE.PARENT if sibling else 0),
         pidfd=ctypes.addressof(pidfd),
-        exit_signal=SIG.CHLD,
+        # A sibling ends with the signal that we end with.
+        exit_signal=0 if sibling else SIG.CHLD,
         cgroup=cgroup or 0,
     )
     number, pointer = ctypes.c_long(NR["clone3"]), ctypes.byref(arguments)

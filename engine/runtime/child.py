@@ -28,14 +28,17 @@ ENDS = ("report", "stdin", "stdout", "stderr", "console")
 """Of a Context's descriptors those that a process which was prepared is sent."""
 
 
-def run(ops: list[Op], context: Context, open_files: tuple[int, int]) -> NoReturn:
-    """Become the container's process, or end with status 127. `open_files`: its RLIMIT_NOFILE."""
-    trace: list[int] = []
+def run(
+    ops: list[Op], context: Context, open_files: tuple[int, int], done: tuple[int, ...] = ()
+) -> NoReturn:
+    """Become the container's process, or end with status 127. `open_files`: its RLIMIT_NOFILE;
+    `done`: what the operations took that were applied for it before."""
+    trace = [*done]
     try:
         _begin(open_files)
         _execute(ops, context, trace)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the keeper must hear of it
-        _fail(error, context, trace)
+        fail(error, context, trace)
     os._exit(127)
 
 
@@ -53,7 +56,7 @@ def wait(
     try:
         _close_all_but(sock.fileno(), *context.namespaces.values())
         _begin(open_files)
-        _apply(ops, context, trace)
+        apply(ops, context, trace)
         _close_all_but(sock.fileno(), context.root, context.stage)
     except BaseException as error:  # noqa: BLE001
         failure = error
@@ -70,7 +73,7 @@ def wait(
             raise failure
         _execute([decode(op) for op in rest], context, trace)
     except BaseException as error:  # noqa: BLE001
-        _fail(error, context, trace)
+        fail(error, context, trace)
     os._exit(127)
 
 
@@ -81,7 +84,8 @@ def _begin(open_files: tuple[int, int]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
 
 
-def _apply(ops: list[Op], context: Context, trace: list[int]) -> None:
+def apply(ops: list[Op], context: Context, trace: list[int]) -> None:
+    """One after the other, each adding the microseconds it took. Raise OSError."""
     for op in ops:
         began = time.monotonic_ns()
         op.apply(context)
@@ -91,7 +95,7 @@ def _apply(ops: list[Op], context: Context, trace: list[int]) -> None:
 def _execute(ops: list[Op], context: Context, trace: list[int]) -> None:
     """The last one executes the program."""
     *before, last = ops
-    _apply(before, context, trace)
+    apply(before, context, trace)
     _send(context.report, ("ready", trace, context.warnings, time.monotonic_ns()))
     last.apply(context)
 
@@ -106,7 +110,8 @@ def _close_all_but(*kept: int) -> None:
     close_range(first, ~0)
 
 
-def _fail(error: BaseException, context: Context, trace: list[int]) -> None:
+def fail(error: BaseException, context: Context, trace: list[int]) -> None:
+    """Tell that the operation after those in `trace` failed."""
     if isinstance(error, OSError):
         number, text, about = error.errno or 0, error.strerror or str(error), _about(error)
     else:

@@ -13,7 +13,6 @@ NEW = ("pid", "network", "ipc", "uts", "mount", "user", "cgroup", "time")
 _UNSUPPORTED = (
     ("linux", "intelRdt"),
     ("linux", "mountLabel"),
-    ("linux", "timeOffsets"),
     ("vm",),
     ("windows",),
     ("solaris",),

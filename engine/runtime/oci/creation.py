@@ -11,9 +11,10 @@ from engine.linux.process import capget, set_dumpable, start_time
 from engine.linux.unix import listen
 from engine.runtime.cgroup.api import Hierarchy, detect
 from engine.runtime.errors import StartError
-from engine.runtime.oci import launch, state
+from engine.runtime.oci import launch, mapping, state
 from engine.runtime.oci.bundle import Bundle
 from engine.runtime.oci.ending import end
+from engine.runtime.oci.entering import MapIds
 from engine.runtime.oci.hooks import run_hooks
 from engine.runtime.oci.plan import compile
 from engine.runtime.oci.resources import controllers
@@ -94,7 +95,8 @@ def _create(
         plan.clone_flags,
         plan.cgroup if plan.born else None,
         hierarchy,
-        pid_namespace,
+        pid_namespace=pid_namespace,
+        ahead=plan.ahead_ops,
     )
     os.close(listener)
     container.fields["pid"] = cloned.pid
@@ -107,10 +109,16 @@ def _create(
             run_hooks(bundle.config, point, container.told("creating"))
 
     def map_ids() -> None:
-        _map_ids(bundle, cloned.pid)
+        linux = bundle.config.get("linux")
+        mapped = (mapping.mapping(linux.get(name)) for name in ("uidMappings", "gidMappings"))
+        try:
+            mapping.write(cloned.pid, *mapped)
+        except OSError as error:
+            text, about = error.strerror or str(error), str(error.filename)
+            raise StartError(MapIds.NAME, about, error.errno or 0, text, about) from None
 
     try:
-        cloned.listen("created", {"hooks": hooks, "map-ids": map_ids})
+        cloned.listen("created", {"hooks": hooks, MapIds.NAME: map_ids})
     except BaseException:
         cloned.reap()
         raise
@@ -122,20 +130,6 @@ def _open_pid_namespace(path: str) -> int:
     except OSError as error:
         text = error.strerror or str(error)
         raise StartError("join-namespaces", path, error.errno or 0, text, "") from None
-
-
-def _map_ids(bundle: Bundle, pid: int) -> None:
-    linux = bundle.config.get("linux")
-    for name, file in (("uidMappings", "uid_map"), ("gidMappings", "gid_map")):
-        lines = [
-            f"{item.get('containerID').number()} {item.get('hostID').number()}"
-            f" {item.get('size').number()}\n"
-            for item in linux.get(name).items()
-        ]
-        if not lines:
-            raise linux.get(name).error("a user namespace needs a mapping")
-        with open(f"/proc/{pid}/{file}", "wb", buffering=0) as out:
-            out.write("".join(lines).encode())
 
 
 def _discard(container: State, hierarchy: Hierarchy) -> None:

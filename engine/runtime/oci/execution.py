@@ -10,7 +10,9 @@ from engine.linux.pidfd import pidfd_open
 from engine.linux.process import capget, set_dumpable
 from engine.runtime.oci import launch, state
 from engine.runtime.oci.document import ConfigError, Value, read
+from engine.runtime.oci.entering import BecomeRoot
 from engine.runtime.oci.listener import LISTENER, hand_over
+from engine.runtime.oci.namespaces import owner
 from engine.runtime.oci.process import become, oom_score
 from engine.runtime.oci.state import CREATED, RUNNING, State, StateError
 from engine.runtime.ops.base import Context, Op
@@ -27,37 +29,23 @@ _NAMESPACES = {
     "uts": CLONE.NEWUTS,
     "cgroup": CLONE.NEWCGROUP,
     "user": CLONE.NEWUSER,
+    "time": CLONE.NEWTIME,
 }
 
 
-class JoinUser(Op):
-    """First of all its namespaces: it gives the rights to the others."""
-
-    NAME = "join-user"
-    PHASE = "namespaces"
-
-    def apply(self, context: Context) -> None:
-        setns(context.pidfd, CLONE.NEWUSER)
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
-        set_dumpable(False)
-
-    def describe(self) -> str:
-        return "join the container's user namespace, as its root"
-
-    def shell(self) -> str:
-        return "nsenter --target PID --user"
-
-
 class JoinProcess(Op):
-    """The namespaces `kinds` of the container's first process, held by a pidfd."""
+    """The namespaces `kinds` of the container's first process, held by a pidfd: all at once, as
+    the right to some is that of a root outside of others. With a user namespace, as `owner`."""
 
     NAME = "join-process"
     PHASE = "namespaces"
     kinds: int
+    owner: tuple[int, int]
 
     def apply(self, context: Context) -> None:
-        setns(context.pidfd, self.kinds & ~CLONE.NEWUSER)
+        setns(context.pidfd, self.kinds)
+        if self.kinds & CLONE.NEWUSER:
+            BecomeRoot(*self.owner).apply(context)
 
     def describe(self) -> str:
         return f"join the container's namespaces {CLONE(self.kinds).name}"
@@ -88,16 +76,15 @@ def execute(
     # Held, the pid is still the one that was meant, or the container has ended.
     if not container.alive():
         raise StateError(f"container {id!r} has ended")
-    user = bool(_differing(container) & CLONE.NEWUSER)
+    kinds = _differing(container)
     ops = (
         JoinCgroup(joins, born[0] if born else b""),
         *oom_score(process),
-        *((JoinUser(),) if user else ()),
-        JoinProcess(_differing(container)),
+        JoinProcess(kinds, owner(config)),
         *become(
             process,
             config.get("linux", "seccomp"),
-            held=capget()[1] if not user else ~0,
+            held=~0 if kinds & CLONE.NEWUSER else capget()[1],
             own_console=False,
             keep=keep,
         ),
@@ -123,6 +110,9 @@ def _differing(container: State) -> CLONE:
     join one that we are in."""
     found = CLONE(0)
     for name, flag in _NAMESPACES.items():
+        if not os.path.exists(f"/proc/self/ns/{name}"):
+            # Of time, where the kernel has none.
+            continue
         theirs, ours = (os.stat(f"/proc/{pid}/ns/{name}").st_ino for pid in (container.pid, "self"))
         if theirs != ours:
             found |= flag

@@ -16,8 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_UNSUPPORTED = ("time",)
-
 
 def features() -> dict[str, Any]:
     """What this runtime can do, whatever the machine it is on can."""
@@ -29,7 +27,7 @@ def features() -> dict[str, Any]:
         "hooks": list(POINTS),
         "mountOptions": sorted(NAMES),
         "linux": {
-            "namespaces": [kind for kind in NEW if kind not in _UNSUPPORTED],
+            "namespaces": list(NEW),
             "capabilities": [cap_name(capability) for capability in CAP],
             "cgroup": {
                 "v1": True,
@@ -49,7 +47,7 @@ def features() -> dict[str, Any]:
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
             "intelRdt": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
+            "mountExtensions": {"idmap": {"enabled": True}},
         },
         "annotations": {"io.podarium.oci.version": PODARIUM},
         "potentiallyUnsafeConfigAnnotations": [],

@@ -10,7 +10,6 @@ from __future__ import annotations
 import marshal
 import os
 
-from engine.linux.process import set_dumpable
 from engine.linux.unix import accept
 from engine.runtime.ops.base import Context, Op
 
@@ -26,41 +25,6 @@ def ask(context: Context, what: str, *facts: int) -> None:
     os.write(context.report, marshal.dumps((what, *facts)))
     if os.read(context.report, 1) != GO:
         os._exit(127)
-
-
-class MapIds(Op):
-    """The parent, which has the right to, says which ids of the machine ours are."""
-
-    NAME = "map-ids"
-    PHASE = "namespaces"
-
-    def apply(self, context: Context) -> None:
-        ask(context, "map-ids")
-
-    def describe(self) -> str:
-        return "map the user and group ids of the new user namespace"
-
-    def shell(self) -> str:
-        return "newuidmap PID ...; newgidmap PID ..."
-
-
-class BecomeRoot(Op):
-    """Of the new user namespace, whose ids are all strangers until mapped and taken."""
-
-    NAME = "become-root"
-    PHASE = "namespaces"
-
-    def apply(self, context: Context) -> None:
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
-        # Changing ids made us dumpable as /proc/sys/fs/suid_dumpable says.
-        set_dumpable(False)
-
-    def describe(self) -> str:
-        return "become the root of the user namespace"
-
-    def shell(self) -> str:
-        return "setpriv --reuid 0 --regid 0"
 
 
 class RuntimeHooks(Op):

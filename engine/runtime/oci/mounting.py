@@ -8,6 +8,7 @@ import stat
 
 from engine.linux.flags import AT, MOUNT_ATTR, MOVE_MOUNT, MS
 from engine.linux.mount import mount, mount_setattr, move_mount
+from engine.runtime.oci import mapping
 from engine.runtime.oci.copyup import copy_up
 from engine.runtime.ops import rootfd
 from engine.runtime.ops.base import Context, Op, quoted, shown
@@ -75,7 +76,7 @@ class BindMount(Op):
         return f"{shown(self.source)} on {shown(self.target)}"
 
     def apply(self, context: Context) -> None:
-        tree = rootfd.copy_of(self.source, b"", recursive=self.recursive)
+        tree = self._tree(context)
         if self.set or self.clear:
             mount_setattr(tree, b"", AT.EMPTY_PATH, attr_set=self.set, attr_clr=self.clear)
         if self.set_all or self.clear_all:
@@ -89,6 +90,9 @@ class BindMount(Op):
             target = open_target(context.root, self.target, folder=folder)
         attach(tree, target, self.propagation)
 
+    def _tree(self, context: Context) -> int:
+        return rootfd.copy_of(self.source, b"", recursive=self.recursive)
+
     def describe(self) -> str:
         access = "read-only" if (self.set | self.set_all) & MOUNT_ATTR.RDONLY else "read-write"
         return f"show {shown(self.source)} at {shown(self.target)}, {access}"
@@ -96,6 +100,56 @@ class BindMount(Op):
     def shell(self) -> str:
         how = "--rbind" if self.recursive else "--bind"
         return f"mount {how} {quoted(self.source)} ROOT{quoted(self.target)}"
+
+
+class MapMount(Op):
+    """A detached mount for MappedBind, made by who has a right to the filesystem: in a user
+    namespace of the container's nobody has. Ids are (first on it, first seen, how many) each, or
+    those of the user namespace at `namespace`. `every`: of what is mounted below too."""
+
+    NAME = "map-mount"
+    PHASE = "mounts"
+    source: bytes
+    target: bytes
+    recursive: bool
+    every: bool
+    uids: tuple[tuple[int, int, int], ...]
+    gids: tuple[tuple[int, int, int], ...]
+    namespace: bytes
+
+    @property
+    def about(self) -> str:
+        return f"{shown(self.source)} for {shown(self.target)}"
+
+    def apply(self, context: Context) -> None:
+        if self.namespace:
+            user = os.open(self.namespace, os.O_RDONLY | os.O_CLOEXEC)
+        else:
+            user = mapping.namespace(self.uids, self.gids)
+        tree = rootfd.copy_of(self.source, b"", recursive=self.recursive)
+        flags = AT.EMPTY_PATH | (AT.RECURSIVE if self.every else 0)
+        try:
+            mount_setattr(tree, b"", flags, attr_set=MOUNT_ATTR.IDMAP, userns_fd=user)
+        except OSError as error:
+            os.close(tree)
+            raise OSError(error.errno, error.strerror, self.source) from None
+        finally:
+            os.close(user)
+        context.trees.append(tree)
+
+    def describe(self) -> str:
+        return f"show the files of {shown(self.source)} as those of other users"
+
+    def shell(self) -> str:
+        ids = " ".join(f"{inside}:{outside}:{size}" for inside, outside, size in self.uids)
+        return f"mount --bind -o X-mount.idmap={quoted(ids)} {quoted(self.source)} TREE"
+
+
+class MappedBind(BindMount):
+    NAME = "mapped-bind"
+
+    def _tree(self, context: Context) -> int:
+        return context.trees.pop(0)
 
 
 class NewMount(Op):
@@ -179,10 +233,10 @@ class CopiedUp(NewMount):
         attach(tree, target, self.propagation)
 
 
-class Sysfs(NewMount):
-    """Where a user namespace may not make a new one, the machine's."""
+class OrMachines(NewMount):
+    """Where a user namespace may not make a new one, the machine's: of proc, sysfs or mqueue."""
 
-    NAME = "sysfs"
+    NAME = "mount-or-bind"
 
     def apply(self, context: Context) -> None:
         try:
@@ -190,7 +244,7 @@ class Sysfs(NewMount):
         except OSError as error:
             if error.errno != errno.EPERM:
                 raise
-            tree = rootfd.copy_of(b"/sys", b"", recursive=True)
+            tree = rootfd.copy_of(self.target, b"", recursive=True)
             mount_setattr(tree, b"", AT.EMPTY_PATH | AT.RECURSIVE, attr_set=self.attributes)
             attach(tree, rootfd.directory(context.root, self.target, symlinks=False), 0)
 

@@ -9,9 +9,18 @@ from engine.linux.flags import MOUNT_ATTR
 from engine.runtime.oci.bundle import Bundle
 from engine.runtime.oci.devices import LINKS, NULL_AND_KIN, TYPES, Links, Nodes
 from engine.runtime.oci.document import Value
-from engine.runtime.oci.mounting import BindMount, CgroupPart, CopiedUp, NewMount, Sysfs
+from engine.runtime.oci.mapping import has, mapping
+from engine.runtime.oci.mounting import (
+    BindMount,
+    CgroupPart,
+    CopiedUp,
+    MapMount,
+    MappedBind,
+    NewMount,
+    OrMachines,
+)
 from engine.runtime.oci.options import Options
-from engine.runtime.ops.base import Op
+from engine.runtime.ops.base import Op, shown
 from engine.runtime.ops.mounts import CgroupView
 
 TYPE_CHECKING = False
@@ -21,6 +30,9 @@ if TYPE_CHECKING:
     from engine.runtime.cgroup.api import Hierarchy
 
 _KERNEL = ("proc", "sys", "dev")
+_MAPPINGS = ("uidMappings", "gidMappings")
+# Which a user namespace may not always make anew, and where the machine has its own.
+_MACHINES = {"sysfs": b"/sys", "mqueue": b"/dev/mqueue", "proc": b"/proc"}
 
 
 def mounts(bundle: Bundle, cgroup: bytes, hierarchy: Hierarchy) -> Iterator[Op]:
@@ -28,41 +40,90 @@ def mounts(bundle: Bundle, cgroup: bytes, hierarchy: Hierarchy) -> Iterator[Op]:
         yield _mount(value, bundle, cgroup, hierarchy)
 
 
-def _mount(value: Value, bundle: Bundle, cgroup: bytes, hierarchy: Hierarchy) -> Op:
+def mapped(bundle: Bundle) -> Iterator[Op]:
+    """What has to be done for them before there is a container."""
+    for value in bundle.config.get("mounts").items():
+        options = Options(value.get("options").texts())
+        if not _is_mapped(value, options):
+            continue
+        uids, gids = (mapping(value.get(name)) for name in _MAPPINGS)
+        namespace = ""
+        if not uids and not gids:
+            namespace = bundle.namespaces.get("user", "")
+            uids, gids = (mapping(bundle.config.get("linux", name)) for name in _MAPPINGS)
+        if bool(uids) != bool(gids):
+            raise value.get("uidMappings").error("goes together with gidMappings")
+        if not uids and not namespace:
+            text = "needs uidMappings and gidMappings, or a user namespace that has some"
+            raise value.get("options").error(f"idmap {text}")
+        yield MapMount(
+            os.fsencode(os.path.join(bundle.path, value.get("source").text())),
+            _target(value),
+            options.recursive,
+            options.mapped_all,
+            uids,
+            gids,
+            os.fsencode(namespace),
+        )
+
+
+def _is_mapped(value: Value, options: Options) -> bool:
+    return options.mapped or any(value.get(name).raw for name in _MAPPINGS)
+
+
+def _target(value: Value) -> bytes:
     destination = value.get("destination").text()
     target = os.fsencode("/" + posixpath.normpath("/" + destination).lstrip("/"))
     if target == b"/":
         raise value.get("destination").error(f"{destination!r}: the root is not mounted over")
+    return target
+
+
+def _mount(value: Value, bundle: Bundle, cgroup: bytes, hierarchy: Hierarchy) -> Op:
+    target = _target(value)
     options = Options(value.get("options").texts())
-    for name in ("uidMappings", "gidMappings"):
-        if value.get(name).raw:
-            raise value.get(name).error("mounts with mapped ids are not supported")
-    if options.unknown:
-        raise value.get("options").error(f"{options.unknown[0]}: not supported")
     kind = value.get("type").text("")
     source = value.get("source").text("")
     if options.bind or kind in ("", "bind", "none"):
         return _bind(value, bundle, target, source, options)
+    if _is_mapped(value, options):
+        raise value.error("only bind mounts can show other ids (idmap, uidMappings, gidMappings)")
     if kind in ("cgroup", "cgroup2"):
         if "cgroup" in bundle.namespaces:
             return CgroupView(target, options.set, tuple(hierarchy.mounts()))
         return _cgroup_part(target, options, cgroup, hierarchy)
-    strict = target.split(b"/")[1].decode(errors="replace") in _KERNEL
     below_proc = target == b"/proc" or target.startswith(b"/proc/")
     if below_proc and kind != "proc":
-        raise value.get("destination").error(f"{destination!r}: nothing may be mounted there")
-    make = Sysfs if kind == "sysfs" else CopiedUp if options.copy_up else NewMount
+        raise value.get("destination").error(f"{shown(target)}: nothing may be mounted there")
     if options.copy_up and kind != "tmpfs":
         raise value.get("options").error("tmpcopyup is for a tmpfs")
-    return make(
+    return _kind_of(kind, target, options, bundle)(
         kind.encode(),
         os.fsencode(source or kind),
         target,
         options.set,
-        tuple(options.data),
+        tuple(_data(kind, options, bundle)),
         options.propagation,
-        strict,
+        target.split(b"/")[1].decode(errors="replace") in _KERNEL,
     )
+
+
+def _kind_of(kind: str, target: bytes, options: Options, bundle: Bundle) -> type[NewMount]:
+    if options.copy_up:
+        return CopiedUp
+    own_pids = kind == "proc" and bundle.namespaces.get("pid") == ""
+    if "user" in bundle.namespaces and _MACHINES.get(kind) == target and not own_pids:
+        return OrMachines
+    return NewMount
+
+
+def _data(kind: str, options: Options, bundle: Bundle) -> Iterator[tuple[bytes, bytes]]:
+    """Options of the filesystem, without a group of terminals that the user namespace lacks."""
+    gids = mapping(bundle.config.get("linux", "gidMappings"))
+    for key, word in options.data:
+        group = kind == "devpts" and key == b"gid" and word.isdigit()
+        if not (group and gids and not has(gids, int(word))):
+            yield key, word
 
 
 def _bind(value: Value, bundle: Bundle, target: bytes, source: str, options: Options) -> Op:
@@ -75,7 +136,7 @@ def _bind(value: Value, bundle: Bundle, target: bytes, source: str, options: Opt
     path = os.path.join(bundle.path, source)
     if target == b"/proc" and os.path.realpath(path) != "/proc":
         raise value.get("source").error(f"{source!r} is not the /proc that may be mounted there")
-    return BindMount(
+    return (MappedBind if _is_mapped(value, options) else BindMount)(
         os.fsencode(path),
         target,
         options.recursive,

@@ -53,6 +53,7 @@ NAMES = [
     *sorted({*_SET, *_CLEAR, *_TIMES, *PROPAGATIONS, *_SUPER, *_IMPLIED, "bind", "rbind"}),
     *sorted("r" + name for name in {*_SET, *_CLEAR, *_TIMES}),
     "tmpcopyup",
+    *_MAPPED,
 ]
 """What `features` lists."""
 
@@ -65,8 +66,8 @@ class Options:
     propagation     MS flags, 0 where nothing is said
     bind, recursive     that it is a bind mount, with what is mounted below
     copy_up         fill a tmpfs with what it covers
+    mapped          show other ids than there are; mapped_all: so does what is mounted below
     data            (key, value) for the filesystem, b"" for a bare word
-    unknown         what only mapped mounts have
     """
 
     __slots__ = (
@@ -75,18 +76,18 @@ class Options:
         "clear_all",
         "copy_up",
         "data",
+        "mapped",
+        "mapped_all",
         "propagation",
         "recursive",
         "set",
         "set_all",
-        "unknown",
     )
 
     def __init__(self, words: tuple[str, ...]) -> None:
         self.set = self.clear = self.set_all = self.clear_all = self.propagation = 0
-        self.bind = self.recursive = self.copy_up = False
+        self.bind = self.recursive = self.copy_up = self.mapped = self.mapped_all = False
         self.data: list[tuple[bytes, bytes]] = []
-        self.unknown: list[str] = []
         for word in words:
             self._add(word)
 
@@ -99,7 +100,8 @@ class Options:
         elif word == "tmpcopyup":
             self.copy_up = True
         elif word in _MAPPED:
-            self.unknown.append(word)
+            self.mapped = True
+            self.mapped_all = word == "ridmap"
         elif word in _IMPLIED:
             return
         elif word in _SUPER:

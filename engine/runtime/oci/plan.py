@@ -10,22 +10,21 @@ import os
 
 from engine.linux.flags import CLONE
 from engine.runtime.cgroup.api import Hierarchy
-from engine.runtime.oci import mounts
+from engine.runtime.oci import mounts, namespaces
 from engine.runtime.oci.bundle import Bundle
 from engine.runtime.oci.document import Value
-from engine.runtime.oci.gate import BecomeRoot, ContainerHooks, Gate, MapIds, RuntimeHooks
+from engine.runtime.oci.gate import ContainerHooks, Gate, RuntimeHooks
 from engine.runtime.oci.hooks import hooks
 from engine.runtime.oci.process import become, oom_score
 from engine.runtime.oci.resources import limits
 from engine.runtime.oci.root import BindRoot, LeaveTree, Propagation, RootPropagation
-from engine.runtime.oci.settings import JoinNamespaces, Names, Personality, Sysctls
+from engine.runtime.oci.settings import Personality
 from engine.runtime.ops.base import Op
 from engine.runtime.ops.cgroups import (
     CreateCgroup,
     FilterDevices,
     JoinCgroup,
     LimitCgroup,
-    UnshareCgroup,
 )
 from engine.runtime.ops.mounts import Mask, ReadOnlyPaths
 from engine.runtime.ops.rootfs import ReadOnlyRoot
@@ -34,35 +33,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NEW = {
-    "pid": CLONE.NEWPID,
-    "network": CLONE.NEWNET,
-    "ipc": CLONE.NEWIPC,
-    "uts": CLONE.NEWUTS,
-    "mount": CLONE.NEWNS,
-    "user": CLONE.NEWUSER,
-}
 _PROPAGATIONS = {"": "rprivate", "private": "rprivate", "slave": "rslave", "shared": "rshared"}
-# kernel settings that a namespace has its own of; any other would be the machine's.
-_IPC_SYSCTLS = (
-    "kernel.msgmax",
-    "kernel.msgmnb",
-    "kernel.msgmni",
-    "kernel.sem",
-    "kernel.shmall",
-    "kernel.shmmax",
-    "kernel.shmmni",
-    "kernel.shm_rmid_forced",
-)
-_UTS_SYSCTLS = ("kernel.hostname", "kernel.domainname")
 _LINUX32 = 8
 
 
 class Plan:
-    """The parent applies `host_ops`, enters `join_pid` if there is one, and clones; the child
-    applies `child_ops`."""
+    """The parent applies `host_ops`, enters `join_pid` if there is one, and clones, by way of one
+    who applies `ahead_ops` if there are any; the child applies `child_ops`."""
 
-    __slots__ = ("born", "cgroup", "child_ops", "clone_flags", "host_ops", "join_pid")
+    __slots__ = ("ahead_ops", "born", "cgroup", "child_ops", "clone_flags", "host_ops", "join_pid")
 
     def __init__(
         self,
@@ -72,6 +51,7 @@ class Plan:
         host_ops: tuple[Op, ...],
         clone_flags: CLONE,
         join_pid: str,
+        ahead_ops: tuple[Op, ...],
         child_ops: tuple[Op, ...],
     ) -> None:
         self.cgroup = cgroup
@@ -79,6 +59,7 @@ class Plan:
         self.host_ops = host_ops
         self.clone_flags = clone_flags
         self.join_pid = join_pid
+        self.ahead_ops = ahead_ops
         self.child_ops = child_ops
 
 
@@ -98,23 +79,11 @@ def compile(
     listener    the socket that `start` will connect to
     state   what hooks inside the container are told
     """
-    namespaces = bundle.namespaces
-    where = bundle.config.get("linux", "namespaces")
-    if namespaces.get("mount") != "":
-        raise where.error("a container needs a new mount namespace")
-    for kind in ("user", "time"):
-        if namespaces.get(kind):
-            raise where.error(f"joining a {kind} namespace by its path is not supported")
-    if "time" in namespaces:
-        raise where.error("time namespaces are not supported")
+    namespaces.check(bundle)
     cgroup = bundle.cgroup(id)
     directories = tuple(hierarchy.directories(cgroup))
     joins = tuple(hierarchy.join_files(cgroup))
     born = tuple(d for d in directories if not any(f.startswith(d + b"/") for f in joins))
-    flags = CLONE(0)
-    for kind, path in namespaces.items():
-        if not path and kind in _NEW:
-            flags |= _NEW[kind]
     resources = bundle.config.get("linux", "resources")
     limited = limits(resources, hierarchy)
     host_ops: list[Op] = [CreateCgroup(cgroup, directories)]
@@ -127,20 +96,23 @@ def compile(
     program = hierarchy.device_program(limited)
     if program:
         host_ops.append(FilterDevices(cgroup, program))
+    host_ops += mounts.mapped(bundle)
     return Plan(
         cgroup=cgroup,
         born=bool(born),
         host_ops=tuple(host_ops),
-        clone_flags=flags,
-        join_pid=namespaces.get("pid", ""),
+        clone_flags=namespaces.flags(bundle),
+        join_pid=bundle.namespaces.get("pid", ""),
+        ahead_ops=tuple(namespaces.ahead(bundle)),
         child_ops=(
             JoinCgroup(joins, born[0] if born else b""),
-            *_namespaces(bundle),
+            *namespaces.within(bundle),
+            *oom_score(bundle.config.get("process")),
             *_rootfs(bundle, cgroup, hierarchy, state),
             *become(
                 bundle.config.get("process"),
                 bundle.config.get("linux", "seccomp"),
-                held=held if "user" not in namespaces else ~0,
+                held=held if "user" not in bundle.namespaces else ~0,
                 own_console=True,
                 gate=(Gate(listener), *_container_hooks(bundle, "startContainer", state)),
                 keep=keep,
@@ -149,54 +121,14 @@ def compile(
     )
 
 
-def _namespaces(bundle: Bundle) -> Iterator[Op]:
-    config, namespaces = bundle.config, bundle.namespaces
-    # Those of others first: once in a user namespace, we have no say in them.
-    joined = [
-        (kind, os.fsencode(path))
-        for kind, path in namespaces.items()
-        if path and kind not in ("pid", "mount", "user")
-    ]
-    if joined:
-        yield JoinNamespaces(tuple(joined))
-    if "user" in namespaces:
-        yield MapIds()
-        yield BecomeRoot()
-    if namespaces.get("cgroup") == "":
-        yield UnshareCgroup()
-    hostname, domainname = config.get("hostname").text(""), config.get("domainname").text("")
-    if hostname or domainname:
-        if "uts" not in namespaces:
-            raise config.get("hostname").error("needs a uts namespace")
-        yield Names(hostname, domainname)
-    sysctls = tuple(_sysctl(bundle, *e) for e in config.get("linux", "sysctl").entries())
-    if sysctls:
-        yield Sysctls(sysctls)
-    yield from oom_score(config.get("process"))
-
-
-def _sysctl(bundle: Bundle, name: str, value: Value) -> tuple[bytes, bytes]:
-    plain = name.replace("/", ".")
-    if plain.startswith("net."):
-        needed = "network"
-    elif plain in _IPC_SYSCTLS or plain.startswith("fs.mqueue."):
-        needed = "ipc"
-    elif plain in _UTS_SYSCTLS:
-        needed = "uts"
-    else:
-        raise value.error("is no setting of a namespace: it would change the machine's")
-    if needed not in bundle.namespaces:
-        raise value.error(f"needs a {needed} namespace: it would change the machine's")
-    # A dot within a part, as of an interface eth0.1, is written as a slash.
-    path = name.replace(".", "/") if "/" not in name else name.replace(".", "\0")
-    path = path.replace("\0", ".")
-    if ".." in path.split("/"):
-        raise value.error("leads out of /proc/sys")
-    return os.fsencode(path), value.text().encode()
-
-
 def _rootfs(bundle: Bundle, cgroup: bytes, hierarchy: Hierarchy, state: bytes) -> Iterator[Op]:
     config, linux = bundle.config, bundle.config.get("linux")
+    if bundle.namespaces["mount"]:
+        if any(hooks(config, point) for point in ("prestart", "createRuntime")):
+            yield RuntimeHooks()
+        yield from namespaces.tree(bundle)
+        yield from _container_hooks(bundle, "createContainer", state)
+        return
     asked = linux.get("rootfsPropagation")
     word = asked.text("")
     recursive = _PROPAGATIONS.get(word.removeprefix("r"))

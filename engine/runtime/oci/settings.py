@@ -10,51 +10,13 @@ import struct
 
 from engine.linux import terminal
 from engine.linux.call import syscall
-from engine.linux.flags import AT, CLONE, OPEN_TREE
+from engine.linux.flags import AT, OPEN_TREE
 from engine.linux.mount import open_tree
-from engine.linux.namespace import setdomainname, sethostname, setns
+from engine.linux.namespace import setdomainname, sethostname
 from engine.runtime.ops import rootfd
 from engine.runtime.ops.base import Context, Op, quoted, shown
 from engine.runtime.ops.process import Exec
 from engine.runtime.ops.stdio import Terminal
-
-NAMESPACES: dict[str, CLONE] = {
-    "network": CLONE.NEWNET,
-    "ipc": CLONE.NEWIPC,
-    "uts": CLONE.NEWUTS,
-    "cgroup": CLONE.NEWCGROUP,
-    "time": CLONE.NEWTIME,
-}
-
-
-class JoinNamespaces(Op):
-    """(type, path) of each."""
-
-    NAME = "join-namespaces"
-    PHASE = "namespaces"
-    paths: tuple[tuple[str, bytes], ...]
-
-    @property
-    def about(self) -> str:
-        return ", ".join(kind for kind, _ in self.paths)
-
-    def apply(self, context: Context) -> None:
-        for kind, path in self.paths:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                setns(fd, NAMESPACES[kind])
-            except OSError as error:
-                raise OSError(
-                    error.errno, f"{error.strerror}: is it a {kind} namespace?", path
-                ) from None
-            finally:
-                os.close(fd)
-
-    def describe(self) -> str:
-        return "join the namespaces " + ", ".join(f"{k} {shown(p)}" for k, p in self.paths)
-
-    def shell(self) -> str:
-        return "nsenter " + " ".join(f"--{k}={quoted(p)}" for k, p in self.paths)
 
 
 class Names(Op):

@@ -23,7 +23,7 @@ class Context:
     """What operations find around them: descriptors that only the process applying them knows.
 
     `root` is the container's root directory, as an O_PATH descriptor, once there is one; `stage` is
-    what it was before.
+    what it was before. `trees`: detached mounts, in the order they will be attached.
     """
 
     __slots__ = (
@@ -37,12 +37,14 @@ class Context:
         "stderr",
         "stdin",
         "stdout",
+        "trees",
         "warnings",
     )
 
     def __init__(self, hierarchy: Hierarchy) -> None:
         self.hierarchy = hierarchy
         self.namespaces: dict[str, int] = {}
+        self.trees: list[int] = []
         self.pidfd = self.root = self.stage = self.report = -1
         self.stdin = self.stdout = self.stderr = self.console = -1
         self.warnings: list[str] = []

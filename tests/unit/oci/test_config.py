@@ -87,6 +87,9 @@ CONFIG: dict[str, Any] = {
 }
 
 
+MAP = [{"containerID": 0, "hostID": 1, "size": 1}]
+
+
 def plan(**changes: Any) -> Plan:
     """Of the config above with `changes`: names of fields with their dots as "__"."""
     config = copy.deepcopy(CONFIG)
@@ -96,7 +99,7 @@ def plan(**changes: Any) -> Plan:
         for part in path:
             place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
         if isinstance(place, list):
-            place[int(last)] = value
+            place[int(last) :] = [value, *place[int(last) + 1 :]]
         else:
             place[last] = value
     bundle = Bundle("/b", Value(config))
@@ -221,16 +224,52 @@ def test_bind_sources_are_relative_to_the_bundle() -> None:
         ({"mounts__1__destination": "/"}, r"mounts\[1\].destination: '/': the root"),
         ({"mounts__1__destination": "/proc"}, r"mounts\[1\].source: 'data' is not the /proc"),
         ({"mounts__1__options": ["bind", "size=1"]}, r"mounts\[1\].options: size=1 means nothing"),
-        ({"mounts__1__options": ["bind", "idmap"]}, r"mounts\[1\].options: idmap: not supported"),
+        ({"mounts__1__options": ["bind", "idmap"]}, r"mounts\[1\].options: idmap needs uidMapp"),
+        (
+            {
+                "mounts__0__options": ["idmap"],
+                "mounts__0__uidMappings": MAP,
+                "mounts__0__gidMappings": MAP,
+            },
+            r"mounts\[0\]: only bind mounts can show other ids",
+        ),
+        (
+            {"mounts__1__uidMappings": [{"containerID": 0, "hostID": 1, "size": 0}]},
+            r"mounts\[1\].uidMappings\[0\].size: 0 ids from 1 on there are not",
+        ),
+        (
+            {"mounts__1__uidMappings": MAP},
+            r"mounts\[1\].uidMappings: goes together with gidMappings",
+        ),
+        ({"linux__uidMappings": MAP}, r"linux.uidMappings: means nothing without a user namespace"),
+        (
+            {"linux__namespaces__6": {"type": "user"}},
+            r"linux.uidMappings: a user namespace needs a mapping",
+        ),
+        (
+            {"linux__timeOffsets": {"boottime": {}}},
+            r"linux.timeOffsets: means nothing without a new time",
+        ),
+        (
+            {
+                "linux__namespaces__6": {"type": "time"},
+                "linux__timeOffsets": {"realtime": {"secs": 1}},
+            },
+            r"linux.timeOffsets\['realtime'\]: 'realtime' is none of monotonic, boottime",
+        ),
         ({"mounts__1__source": ""}, r"mounts\[1\].source: is missing"),
         (
             {"mounts__0": {"destination": "/proc/x", "type": "tmpfs"}},
-            r"mounts\[0\].destination: '/proc/x': nothing may be mounted there",
+            r"mounts\[0\].destination: /proc/x: nothing may be mounted there",
         ),
         ({"linux__namespaces__0__type": "moon"}, r"linux.namespaces\[0\].type: 'moon' is none of"),
         ({"linux__namespaces__0__type": "uts"}, r"a second namespace of type uts"),
         ({"linux__namespaces__0__path": "ns"}, r"linux.namespaces\[0\].path: must be an absolute"),
-        ({"linux__namespaces__1__path": "/ns"}, r"needs a new mount namespace"),
+        ({"linux__namespaces__1__path": "/ns"}, r"mounts: is settled already in the mount namesp"),
+        (
+            {"linux__namespaces__1": {"type": "time"}},
+            r"linux.namespaces: a container needs a mou",
+        ),
         ({"linux__namespaces": [{"type": "mount"}]}, r"hostname: needs a uts namespace"),
         ({"linux__sysctl": {"vm.swappiness": "1"}}, r"sysctl\['vm.swappiness'\]: is no setting of"),
         ({"linux__sysctl": {"net/../vm": "1"}}, r"leads out of /proc/sys"),
