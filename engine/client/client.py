@@ -238,10 +238,10 @@ class Client:
                 yield line
 
     async def stream_lines(
-        self, path: str, query: Mapping[str, str] | None = None
+        self, path: str, query: Mapping[str, str] | None = None, *, method: str = "GET"
     ) -> AsyncIterator[bytes]:
         """Lines of any streaming path, such as /podarium/v1/stats."""
-        async with aclosing(self._lines(path, query or {}, JSON)) as found:
+        async with aclosing(self._lines(path, query or {}, JSON, method)) as found:
             async for line in found:
                 yield line
 
@@ -273,9 +273,9 @@ class Client:
         return codec.decode(type(obj), await self.raw("PUT", path, body=codec.encode(obj)))
 
     async def _lines(
-        self, path: str, query: Mapping[str, str], accept: str
+        self, path: str, query: Mapping[str, str], accept: str, method: str = "GET"
     ) -> AsyncGenerator[bytes, None]:
-        async with self.transport.stream("GET", path, query=query, accept=accept) as chunks:
+        async with self.transport.stream(method, path, query=query, accept=accept) as chunks:
             async for line in lines(chunks):
                 yield line
 

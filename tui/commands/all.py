@@ -6,6 +6,7 @@ from . import (  # noqa: F401
     deleting,
     editing,
     forwarding,
+    images,
     logs,
     marking,
     navigation,

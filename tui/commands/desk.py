@@ -10,6 +10,7 @@ from engine.types.meta import Object
 
 from ..model.cluster import Cluster
 from ..model.forwards import Forward, Forwards
+from ..model.imagework import ImageWork
 from ..model.place import Place, Within
 from ..render.spans import Block
 
@@ -21,6 +22,21 @@ class Choice:
     id: str
     label: str
     role: str = "text"
+
+
+class Images(Protocol):
+    """The tree of an image, and work on images."""
+
+    def fold(self) -> None: ...
+    def layer(self, step: int) -> None: ...
+    def toggle(self, what: str) -> None: ...
+    def path(self) -> str:
+        """What the cursor is on."""
+        ...
+
+    def start_work(self, work: ImageWork, query: dict[str, str] | None = None) -> None:
+        """Have it done, and show how it goes."""
+        ...
 
 
 class Desk(Protocol):
@@ -36,6 +52,9 @@ class Desk(Protocol):
     def browse(self, url: str) -> bool:
         """Copy an address, and open it in a browser; False when there is none with a window."""
         ...
+
+    @property
+    def images(self) -> Images: ...
 
     @property
     def place(self) -> Place: ...

@@ -37,6 +37,8 @@ def of_place(place: Place, namespace: str, filter: str = "") -> str:
             return "podarium images"
         case "list":
             return _list(place, namespace, filter)
+        case "image" | "files" | "waste" | "which" | "diff" if place.kind == "images":
+            return _image(place)
         case "pod" | "node" | "describe":
             return about("describe", place.kind, [place.key])
         case "yaml":
@@ -59,6 +61,16 @@ def _list(place: Place, namespace: str, filter: str) -> str:
     if filter.startswith("-l "):
         rest += ["-l", filter[3:].strip()]
     return words("get", *rest)
+
+
+def _image(place: Place) -> str:
+    verb = {"image": "history", "files": "tree"}.get(place.view, place.view)
+    name = place.name.replace("sha256-", "sha256:")
+    rest = [place.part] if place.view in ("which", "diff") else []
+    if rest and place.part.startswith("pod:"):
+        namespace, pod, container = place.part.removeprefix("pod:").split("/")
+        rest = [f"pod/{pod}/{container}", "-n", namespace]
+    return shlex.join(["podarium", "image", verb, name, *rest])
 
 
 def _logs(place: Place) -> str:

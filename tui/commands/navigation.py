@@ -7,7 +7,7 @@ from ..model.place import JOURNAL, OVERVIEW
 from .command import command
 from .desk import Desk
 
-SHEETS = ("overview", "pod", "node", "image", "xray", "describe", "yaml")
+SHEETS = ("overview", "pod", "node", "image", "files", "xray", "describe", "yaml")
 
 
 @command(

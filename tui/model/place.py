@@ -24,13 +24,14 @@ class Place:
     """A view and what it shows."""
 
     view: str
-    """overview, list, pod, node, image, logs, xray, forwards, describe, yaml or journal."""
+    """overview, list, pod, node, image, files, logs, xray, forwards, or one of TEXTS."""
     kind: str = ""
     """Plural of the kind of a list or an object."""
     key: str = ""
     """`namespace/name` or `name` of the object."""
     part: str = ""
-    """The container of a log; empty for all of them."""
+    """The container of a log; empty for all of them. Of an image what is looked at: a layer's number,
+    a path, what it is compared with."""
     within: Within | None = None
     previous: bool = False
     """The log of the container that ran before."""
@@ -55,7 +56,8 @@ class Place:
         return frozenset({self.view})
 
 
-TEXTS = ("describe", "yaml", "journal")
+OF_IMAGES = ("waste", "which", "diff", "file", "work")
+TEXTS = ("describe", "yaml", "journal", *OF_IMAGES)
 """Views that are a text to read."""
 OVERVIEW = Place("overview")
 JOURNAL = Place("journal")

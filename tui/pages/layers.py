@@ -66,7 +66,11 @@ def image_page(cluster: Cluster, key: str, width: int, height: int, target: str)
     layers = list(enumerate(image.layers))
     largest = max((layer.size for layer in image.layers), default=1)
     for index, layer in reversed(layers):
-        page.add(_image_layer(layer, index, len(layers), largest, width))
+        name = f"layer:{index + 1}"
+        block = _image_layer(layer, index, len(layers), largest, width)
+        if name == target:
+            block = [tuple((text, f"{role} @cursor") for text, role in row) for row in block]
+        page.add(block, [Hit(0, 0, width, name)])
     page.add(_shared_picture(cluster, width))
     page.add(*_users(cluster, image, width, target))
     return page

@@ -29,6 +29,7 @@ class Body(Horizontal):
         self.pages = pages
         self.view = View(cluster, listing("pods"))
         self.table = Table(self.view, id="table")
+        self.files = Table(self.view, id="files")
         self.sheet = Sheet(id="sheet")
         self.text = TextView(id="text")
         self.log_view = LogView(id="log")
@@ -42,6 +43,7 @@ class Body(Horizontal):
         with Vertical(id="main"):
             yield self.sheet
             yield self.table
+            yield self.files
             yield self.text
             yield self.log_view
             yield self.strip
@@ -50,17 +52,23 @@ class Body(Horizontal):
     @property
     def shown(self) -> Sheet | Table | TextView | LogView:
         """The view in sight."""
-        views = (self.table, self.text, self.log_view)
+        views = (self.table, self.files, self.text, self.log_view)
         return next((view for view in views if view.display), self.sheet)
+
+    @property
+    def rows(self) -> Table:
+        """The list or the tree, whichever is in sight."""
+        return self.files if self.files.display else self.table
 
     def display_only(self, shown: Sheet | Table | TextView | LogView) -> None:
         """Put one view in sight, with what stands around it where there is room."""
-        for view in (self.sheet, self.table, self.text, self.log_view):
+        for view in (self.sheet, self.table, self.files, self.text, self.log_view):
             view.display = view is shown
         company = shown is self.table and not self.alone
         size = self.screen.size
         known = self.view.listing.kind in PREVIEWED
-        self.side.display = company and known and size.width >= PREVIEW_FROM
+        beside = (company and known) or shown is self.files
+        self.side.display = beside and size.width >= PREVIEW_FROM
         width, height = STRIP_FROM
         roomy = size.width >= width and size.height >= height
         self.strip.display = company and roomy and "stats" not in self.cluster.missing
@@ -75,7 +83,10 @@ class Body(Horizontal):
 
     def refresh_preview(self) -> None:
         """Draw anew what belongs to the row under the cursor."""
-        if self.side.display:
+        if self.side.display and self.files.display:
+            self.preview.source = self.pages.stack
+            self.preview.update()
+        elif self.side.display:
             self.preview.source = self.pages.preview(self.view.listing.kind, self.table.key)
             self.preview.update()
         if self.strip.display:

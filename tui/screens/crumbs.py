@@ -9,7 +9,7 @@ from ..commands.command import Command
 from ..model.cluster import Cluster
 from ..model.images import reference
 from ..model.log_range import EVERYTHING
-from ..model.place import TEXTS, Place
+from ..model.place import OF_IMAGES, TEXTS, Place
 from ..model.view import View
 from ..widgets.log_view import LogView
 
@@ -31,9 +31,12 @@ def crumb(place: Place, cluster: Cluster, namespace: str, view: View | None = No
         return " ".join(words if place.range is EVERYTHING else [*words, place.range.name])
     if place.view == "overview":
         return f"overview{f' of {namespace}' if namespace else ''}"
-    if place.view == "image":
+    if place.view == "work":
+        return f"{place.part} {place.key}".strip()
+    if place.kind == "images" and place.view in ("image", "files", *OF_IMAGES):
         image = cluster.get("images", place.key)
-        return reference(image) if isinstance(image, Image) else place.name
+        name = reference(image) if isinstance(image, Image) else place.name
+        return name if place.view == "image" else f"{place.view} of {name}"
     if place.view == "xray":
         return f"x-ray of {place.name}"
     if place.view == "forwards":

@@ -21,6 +21,7 @@ from ..model.place import FORWARDS, JOURNAL, OVERVIEW, TEXTS, Place, Within
 from ..pages.heat import HEAT_WORDS, HEATS
 from .asking import Asking
 from .help import Help
+from .imaging import Imaging
 
 if TYPE_CHECKING:
     from .main import MainScreen
@@ -45,6 +46,10 @@ class ScreenDesk(Asking):
     @property
     def namespace(self) -> str:
         return self._screen.namespace
+
+    @property
+    def images(self) -> Imaging:
+        return self._screen.imaging
 
     # -- what is chosen ----------------------------------------------------------------------
 
@@ -122,6 +127,14 @@ class ScreenDesk(Asking):
 
     def enter(self) -> None:
         place = self.place
+        if place.view == "files":
+            if (shown := self.images.enter()) is not None:
+                self.go(shown)
+            return
+        if place.view == "image" and self._screen.sheet.target.startswith("layer:"):
+            part = self._screen.sheet.target.removeprefix("layer:")
+            self.go(Place("files", "images", place.key, part))
+            return
         if place.view in ("node", "image"):
             kind, _, key = self._screen.sheet.target.partition(":")
         else:
@@ -262,10 +275,14 @@ class ScreenDesk(Asking):
     def move(self, dx: int, dy: int) -> None:
         screen = self._screen
         focused = screen.focused
-        if focused is screen.body.preview:
+        if focused is screen.body.preview and self.place.view == "files":
+            self.images.layer(-dy)
+        elif focused is screen.body.preview:
             screen.body.preview.scroll_rows(dy)
         elif self.place.view == "list":
             screen.table.move(dy)
+        elif self.place.view == "files":
+            self.images.move(dx, dy)
         elif self.place.view == "logs":
             screen.log_view.scroll_rows(dy) if dy else screen.log_view.scroll_sideways(dx * 8)
         elif self.place.view in TEXTS:
@@ -279,8 +296,8 @@ class ScreenDesk(Asking):
         screen = self._screen
         if screen.focused is screen.body.preview:
             screen.body.preview.scroll_rows(pages * screen.body.preview.size.height)
-        elif self.place.view == "list":
-            screen.table.move_page(pages)
+        elif self.place.view in ("list", "files"):
+            screen.body.rows.move_page(pages)
         elif self.place.view == "logs":
             screen.log_view.scroll_rows(pages * screen.log_view.size.height)
         else:
@@ -289,8 +306,9 @@ class ScreenDesk(Asking):
 
     def edge(self, end: bool) -> None:
         screen = self._screen
-        if self.place.view == "list":
-            screen.table.move_to(len(screen.view.order) - 1 if end else 0)
+        if self.place.view in ("list", "files"):
+            rows = screen.body.rows
+            rows.move_to(len(rows.view.order) - 1 if end else 0)
         elif self.place.view == "logs":
             screen.log_view.go_end() if end else screen.log_view.go_start()
         else:

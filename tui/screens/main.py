@@ -37,6 +37,7 @@ from ..widgets.text_view import TextView
 from .body import PREVIEW_FROM, Body
 from .crumbs import crumb, hints, log_mode
 from .desk import ScreenDesk
+from .imaging import Imaging
 from .pages import Pages
 from .reading import FLUSH_SECONDS, Reading
 from .start import show_start
@@ -86,6 +87,7 @@ class MainScreen(Screen[None]):
         self.journal = Journal()
         self.hidden = Hidden()
         self.reading = Reading(self)
+        self.imaging = Imaging(self)
         self._flush_due = False
         self._cost = 0.0
         """Seconds that the last painting of changes took."""
@@ -223,6 +225,8 @@ class MainScreen(Screen[None]):
         visit = self.trail.here
         if visit.place.view == "list":
             visit.key, visit.filter = self.table.key, self.view.filter
+        elif visit.place.view == "files":
+            visit.key = self.body.files.key
         elif visit.place.view != "logs":
             visit.key, visit.top = self.sheet.target, self.sheet.top
 
@@ -238,6 +242,9 @@ class MainScreen(Screen[None]):
         elif place.view == "logs":
             self._display(self.log_view)
             self.reading.logs(place)
+        elif place.view == "files":
+            self._display(self.body.files)
+            self.imaging.open_files(place, visit.key)
         elif place.view in TEXTS:
             self._display(self.text)
             self.reading.open(place)
@@ -382,6 +389,6 @@ class MainScreen(Screen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= PREVIEW_FROM, "-wide")
-        if self.place.view == "list" and not self._booting:
-            self._display(self.table)
+        if self.place.view in ("list", "files") and not self._booting:
+            self._display(self.body.rows)
             self.call_after_refresh(self.body.refresh_preview)

@@ -33,6 +33,8 @@ class Pages:
         self.namespace = ""
         self.groups = Groups(cluster)
         self.heat = HEATS[0]
+        self.stack: Source = lambda w, h, target: Page()
+        """What stands beside an image's files."""
         self.anatomy: dict[str, dict[str, Any]] = {}
         """What the engine says of a container, by `namespace/pod/container`."""
 

@@ -12,7 +12,7 @@ from engine.types.status import StatusError
 
 from ..model.log_merge import LogMerge, Source, sources_of
 from ..model.log_stream import LogStream
-from ..model.place import Place
+from ..model.place import OF_IMAGES, Place
 from ..render.describe import describe
 from ..render.yaml import yaml_page
 
@@ -36,6 +36,8 @@ class Reading:
         text = self._screen.text
         if place.view == "journal":
             text.show_text(self._screen.journal.page())
+        elif place.view in OF_IMAGES:
+            self._screen.imaging.open_text(place)
         else:
             text.show_text([(("  loading …", "dim"),)])
             self.text(place)
