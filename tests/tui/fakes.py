@@ -16,6 +16,7 @@ from engine.client.transport import Response
 from engine.types import registry
 from engine.types.status import NotFound, StatusError
 from tests.tui import made_up
+from tests.tui.fake_images import WORK, FakeImages
 from tests.tui.fake_shell import FakeShell
 
 Dict = dict[str, Any]
@@ -44,6 +45,9 @@ class FakeCluster:
         self.refuses = ""
         """Only to changes of the object of this name."""
         self.shell = FakeShell()
+        self.images = FakeImages(list(self.objects.get("images", {}).values()))
+        self.works: set[asyncio.Queue[bytes | None]] = set()
+        """Pulls that are under way."""
         self._version = 100
         self._watchers: dict[str, set[asyncio.Queue[bytes | None]]] = {}
         self._ticks: set[asyncio.Queue[bytes | None]] = set()
@@ -122,6 +126,11 @@ class FakeCluster:
             raise Unreachable("fake", "connection refused")
         self.requests.append((method, path, body))
         try:
+            if path.startswith("/podarium/v1/images/") and self.podarium:
+                found = self.images.answer(path, query or {})
+                return Response(
+                    200, found if isinstance(found, bytes) else msgspec.json.encode(found)
+                )
             return Response(200, msgspec.json.encode(self._answer(method, path, body)))
         except StatusError as error:
             return Response(error.code, msgspec.json.encode(error.to_status()))
@@ -179,6 +188,13 @@ class FakeCluster:
             group = self._ticks
             for age in range(self.history - 1, -1, -1):
                 queue.put_nowait(msgspec.json.encode(made_up.tick(self.now - age)) + b"\n")
+        elif path.startswith("/podarium/v1/images/"):
+            self.requests.append((method, path, None))
+            group = self.works
+            for event in WORK["remove" if method == "DELETE" else path.rpartition("/")[2]]:
+                queue.put_nowait(msgspec.json.encode(event) + b"\n")
+            if method == "DELETE" or path.endswith("/prune"):
+                queue.put_nowait(b"")
         elif path.endswith("/log"):
             asked = query or {}
             target = f"{_split(path)[2]}/{asked.get('container', '')}"

@@ -11,7 +11,7 @@ from stat import filemode
 from engine.types.explored import Layers, TreePage, TreeRow
 
 from ..render.numbers import size
-from ..render.spans import Line, Span, crop, crop_middle, pad
+from ..render.spans import Line, Span, crop, crop_middle, pad, spread
 from ..render.text import inert
 
 ROOT = "/"
@@ -31,7 +31,7 @@ _TYPES = {
     "fifo": 0o10000,
     "socket": 0o140000,
 }
-ATTRIBUTES_FROM = 76
+ATTRIBUTES_FROM = 96
 """Cells from which owners and permissions have room."""
 
 
@@ -80,7 +80,7 @@ class Files:
     async def see(self, look: Look) -> None:
         """Another look; what is open stays open as far as it is there."""
         pages: dict[str, TreePage] = {}
-        for path in sorted(self._open, key=lambda path: path.count("/")):
+        for path in sorted(self._open):  # a directory before what is in it
             if path == ROOT or path in self._known(pages):
                 pages[path] = await self.ask(path, look)
         self.look, self._pages = look, pages
@@ -150,7 +150,11 @@ class Files:
         text = f"{'SIZE':>9} {'LAYER':>5} {words}"
         if width >= ATTRIBUTES_FROM:
             text = f" {'PERMISSIONS':11}{'OWNER':>9} {text}"
-        return ((crop(text, width), "dim bold"),)
+        look, layers = self.look, self.layers
+        count = len(layers.layers) if layers is not None else 0
+        what = "all changes to" if look.whole else "changes of"
+        note = f"{what} layer {look.layer} of {count} " if look.layer else ""
+        return spread(((crop(text, width), "dim bold"),), ((note, "accent"),), width)
 
     def cells(self, key: str, width: int) -> Line:
         row = self._rows[key]

@@ -30,8 +30,8 @@ class Place:
     key: str = ""
     """`namespace/name` or `name` of the object."""
     part: str = ""
-    """The container of a log; empty for all of them. Of an image what is looked at: a layer's number,
-    a path, what it is compared with."""
+    """The container of a log; empty for all of them. Of an image: a layer's number, a path, or what
+    it is compared with."""
     within: Within | None = None
     previous: bool = False
     """The log of the container that ran before."""

@@ -31,8 +31,7 @@ def stack(files: Files, width: int) -> Page:
     count = len(layers.layers)
     for layer in reversed(layers.layers):
         here = layer.number == files.look.layer
-        counted = here or (files.look.whole and layer.number < files.look.layer)
-        edge = colour(layer.number - 1, count) if counted else "track"
+        edge = colour(layer.number - 1, count)
         words = inert(layer.created_by) or "layer without a history"
         block = slab(
             f"{'▶' if here else ' '}{layer.number} {crop(words, width - 16)}",
