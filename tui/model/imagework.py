@@ -90,7 +90,7 @@ def _bar(blob: BlobWork, width: int) -> Line:
     return (
         (f"{crop(inert(blob.kind), 8):9}", "dim"),
         (f"{inert(blob.digest).removeprefix('sha256:')[:12]}  ", "faint"),
-        *slim(share, max(8, min(40, width - 60)), "net", role=role),
+        *slim(share, max(8, min(40, width - 92)), "net", role=role),
         (f" {size(blob.done):>8} of {size(blob.size):>8}  ", "text"),
         (tail, role),
     )
