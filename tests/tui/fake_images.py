@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from engine.images.explore.explorer import Opened
@@ -87,7 +86,7 @@ class FakeImages:
                 image["references"][0],
                 Stack(tables[: len(image["layers"])]),
                 tuple(layer["createdBy"] for layer in image["layers"]),
-                (Path("/nowhere"),) * len(image["layers"]),
+                (),
             )
             for image in images
         }
@@ -129,7 +128,7 @@ class FakeImages:
                 [_file("srv/new.log", 4096), _file("srv/.wh.wave.py", 0)]
             )
             name = f"pod/{query['pod']}/{query['container']}"
-            return Opened(name, Stack([*base.stack.tables, changed]), base.made_by, base.folders)
+            return Opened(name, Stack([*base.stack.tables, changed]), base.made_by, ())
         raise NotFound("images", query.get("to", ""))
 
     @staticmethod
