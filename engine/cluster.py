@@ -14,6 +14,7 @@ import platform
 import resource
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Coroutine, Sequence
 from functools import partial
@@ -43,13 +44,21 @@ class BootError(RuntimeError):
     """The cluster cannot start; the message says what is lacking and the cure."""
 
 
-async def serve(paths: ClusterPaths, options: EngineOptions, started: float) -> None:
-    """Run the cluster until SIGTERM or SIGINT; its containers go on without us."""
+async def serve(
+    paths: ClusterPaths,
+    options: EngineOptions,
+    started: float,
+    listener: socket.socket | None = None,
+) -> None:
+    """Run the cluster until SIGTERM or SIGINT; its containers go on without us.
+
+    `listener`: kubectl's door, when it could not be opened from where we are.
+    """
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     boot = BootLog(paths.boot_log, started)
-    cluster = Cluster(paths, boot)
+    cluster = Cluster(paths, boot, listener)
     starting = asyncio.create_task(cluster.start(options))
     waiting = asyncio.create_task(ended.wait())
     try:
@@ -68,8 +77,11 @@ async def serve(paths: ClusterPaths, options: EngineOptions, started: float) -> 
 class Cluster:
     """One cluster's parts, started in the order in which they need each other."""
 
-    def __init__(self, paths: ClusterPaths, boot: BootLog) -> None:
+    def __init__(
+        self, paths: ClusterPaths, boot: BootLog, listener: socket.socket | None = None
+    ) -> None:
         self.paths = paths
+        self._listener = listener
         self._boot = boot
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = contextlib.AsyncExitStack()
@@ -212,10 +224,13 @@ class Cluster:
         from engine.api import tls
 
         context = await asyncio.to_thread(tls.server_context, self.paths.pki)
-        try:
-            port = await server.listen_tls("127.0.0.1", config.tls_port, context)
-        except OSError:
-            port = await server.listen_tls("127.0.0.1", 0, context)
+        if self._listener is not None:
+            port = await server.serve_tls(self._listener, context)
+        else:
+            try:
+                port = await server.listen_tls("127.0.0.1", config.tls_port, context)
+            except OSError:
+                port = await server.listen_tls("127.0.0.1", 0, context)
         if port != config.tls_port:
             config.tls_port = port
             config.save(self.paths)

@@ -67,6 +67,13 @@ def load(paths: ClusterPaths, options: EngineOptions) -> ClusterConfig:
     return config
 
 
+def tls_port(paths: ClusterPaths) -> int:
+    """The one of the last time, 0 when there was none."""
+    if not paths.config.exists():
+        return 0
+    return msgspec.json.decode(paths.config.read_bytes(), type=ClusterConfig).tls_port
+
+
 def _new(options: EngineOptions) -> ClusterConfig:
     count = options.nodes or DEFAULT_NODES
     cpu, memory = options.node_cpu or _cpu_share(), options.node_memory or _memory_share(count)

@@ -28,8 +28,22 @@ class HomeError(ValueError):
 
 
 def default_home() -> Path:
-    """The folder named by PODARIUM_HOME, else /var/lib/podarium."""
-    return Path(os.environ.get("PODARIUM_HOME") or DEFAULT_HOME).absolute()
+    """The folder named by PODARIUM_HOME; else /var/lib/podarium, or an ordinary user's own.
+
+    That is podarium in $XDG_DATA_HOME or ~/.local/share (XDG Base Directory Specification). Sockets
+    are kept there too, not in $XDG_RUNTIME_DIR: a command run by cron or su has none, and would not
+    find the cluster. Raise HomeError for a user without a home.
+    """
+    named = os.environ.get("PODARIUM_HOME")
+    if named:
+        return Path(named).absolute()
+    if os.geteuid() == 0:
+        return DEFAULT_HOME
+    try:
+        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+    except RuntimeError:
+        raise HomeError("this user has no home: name a folder of his in PODARIUM_HOME") from None
+    return data.absolute() / "podarium"
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,17 @@ class ClusterPaths:
     def engine_pid(self) -> Path:
         """Holds the pid of the engine, which keeps it locked (see engine/launch.py)."""
         return self.run / "engine.pid"
+
+    @property
+    def anchor(self) -> Path:
+        """An ordinary user's: the process that keeps the cluster's namespaces, as it describes
+        itself (engine/runtime/rootless)."""
+        return self.run / "anchor.json"
+
+    @property
+    def processes(self) -> Path:
+        """An ordinary user's without cgroups: who would be in which (engine/runtime/cgroup)."""
+        return self.run / "processes"
 
     @property
     def boot_log(self) -> Path:

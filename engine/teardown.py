@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 from engine.home import ClusterPaths, NodePaths
@@ -19,6 +23,7 @@ from engine.network import fabric
 from engine.runtime.cgroup import delegation
 from engine.runtime.errors import RuntimeFailure
 from engine.runtime.keepers import clean_dead_keeper
+from engine.runtime.rootless.enter import end, enter, ordinary
 from engine.runtime.runtime import Runtime
 
 KEEPER_TIMEOUT_S = 10.0
@@ -28,9 +33,31 @@ def teardown(paths: ClusterPaths, *, purge: bool = False) -> list[str]:
     """Stop the engine, end every container, remove what was made; idempotent.
 
     Objects, certificates and the shared image store stay unless `purge`; the image store always.
-    Returns the names of what could not be removed.
+    An ordinary user's cluster is taken apart from inside its namespaces, which end with it. Returns
+    the names of what could not be removed.
     """
     stop(paths)
+    left = _inside(paths, purge) if ordinary() else take_apart(paths, purge=purge)
+    if not left:
+        if ordinary():
+            end(paths)
+        erase_path(os.fsencode(paths.run))
+    return left
+
+
+def _inside(paths: ClusterPaths, purge: bool) -> list[str]:
+    """take_apart() by a process in the cluster's namespaces. Raise OSError with its words."""
+    command = [sys.executable, "-P", "-m", "engine.teardown", str(paths.home), paths.name]
+    ran = subprocess.run([*command, *(["purge"] if purge else [])], capture_output=True, text=True)
+    if ran.returncode:
+        words = ran.stderr.strip().splitlines() or ["it ended without a word"]
+        raise OSError(errno.EIO, words[-1], paths.name)
+    left: list[str] = json.loads(ran.stdout)
+    return left
+
+
+def take_apart(paths: ClusterPaths, *, purge: bool) -> list[str]:
+    """All of teardown() but the engine and the folder of sockets."""
     for node in _nodes(paths):
         asyncio.run(_end_node(node))
     hierarchy = delegation.hierarchy(paths.cgroup)
@@ -43,7 +70,7 @@ def teardown(paths: ClusterPaths, *, purge: bool = False) -> list[str]:
     if not left:
         for container in paths.state.glob("nodes/*/pods/*/containers/*/[0-9]*/"):
             remove_rootfs(container)
-        for folder in (paths.run, paths.state / "nodes", *([paths.state] if purge else [])):
+        for folder in (paths.state / "nodes", *([paths.state] if purge else [])):
             erase_path(os.fsencode(folder))
     return left
 
@@ -80,9 +107,21 @@ def remains(paths: ClusterPaths) -> list[str]:
     return found
 
 
+def main() -> None:
+    """python -m engine.teardown HOME CLUSTER [purge]: see _inside()."""
+    home, name, *purge = sys.argv[1:]
+    paths = ClusterPaths.of(Path(home), name)
+    enter(paths, outside=False)
+    print(json.dumps(take_apart(paths, purge=bool(purge))))
+
+
 def mounts_below(folder: Path) -> list[str]:
     """Mount points at or below a folder (proc_pid_mountinfo(5), field 5)."""
     prefix = str(folder)
     with open("/proc/self/mountinfo") as lines:
         points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
     return [point for point in points if point == prefix or point.startswith(prefix + "/")]
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,6 @@ written before anything else is loaded, when the words typed lead to the dashboa
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
@@ -41,7 +40,7 @@ def main() -> None:
     # A shell that completes a line (podarium/completion.py) gives no words, and wants no picture.
     completing = "_PODARIUM_COMPLETE" in os.environ
     cluster = None if completing else dashboard_of(sys.argv[1:])
-    if cluster is not None and os.geteuid() == 0:
+    if cluster is not None:
         from tui.prepaint import prepaint
 
         prepaint(cluster)

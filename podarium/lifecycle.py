@@ -23,7 +23,13 @@ _MARKS = {"started": "…", "done": "✔", "failed": "✘"}
 def require_root() -> None:
     """Raise Failure, with every cure, when this process or kernel cannot run containers."""
     from engine.runtime.needs import missing
+    from engine.runtime.rootless.enter import obstacle, ordinary
 
+    if ordinary():
+        forbidden = obstacle()
+        if forbidden:
+            raise Failure(f"without root it takes a user namespace, and there is none: {forbidden}")
+        return
     lacking = missing()
     if lacking:
         lines = [f"  {item.name}: {item.cost}\n    {item.cure}" for item in lacking]

@@ -58,6 +58,13 @@ class Server:
         bound: int = site._server.sockets[0].getsockname()[1]
         return bound
 
+    async def serve_tls(self, listener: socket.socket, context: ssl.SSLContext) -> int:
+        """The same on a socket that listens already, and is ours from now on."""
+        runner = await self._start()
+        await web.SockSite(runner, listener, ssl_context=context, backlog=BACKLOG).start()
+        bound: int = listener.getsockname()[1]
+        return bound
+
     async def close(self) -> None:
         """End every connection and stream at once, and remove the sockets."""
         for task in self._streams:

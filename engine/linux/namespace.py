@@ -101,6 +101,27 @@ def setdomainname(name: bytes) -> None:
     syscall("setdomainname", string(name), len(name), about=name)
 
 
+def mapped(kind: str = "uid") -> list[tuple[int, int]]:
+    """The uids, or gids, that there are in our user namespace, as (first, how many).
+
+    user_namespaces(7), "uid_map": the machine's own has them all.
+    """
+    with open(f"/proc/self/{kind}_map") as lines:
+        rows = [line.split() for line in lines]
+    return [(int(row[0]), int(row[2])) for row in rows]
+
+
+def is_mapped(id: int, kind: str = "uid") -> bool:
+    """Whether our user namespace has that uid, or gid."""
+    return any(first <= id < first + count for first, count in mapped(kind))
+
+
+def in_user_namespace() -> bool:
+    """Whether we are in another user namespace than the machine's own."""
+    with open("/proc/self/uid_map") as file:
+        return file.read().split() != ["0", "0", "4294967295"]
+
+
 def _names(flags: int) -> str:
     """As "NEWNS|NEWPID"."""
     return CLONE(flags).name or str(int(flags))

@@ -67,7 +67,8 @@ _HINTS = {
     " (ext4, xfs, btrfs and tmpfs can, by Linux 6.3); leave idmap and the mappings out",
     ("map-mount", errno.EPERM): "only who owns the filesystem may show other ids of it",
     ("log", errno.ENOSPC): "the disk is full",
-    ("user", errno.EINVAL): "a user or group id that is not mapped here",
+    ("user", errno.EINVAL): "a user or group id that this user namespace does not have; ids come"
+    " from /etc/subuid and /etc/subgid",
 }
 
 

@@ -71,7 +71,7 @@ def clean_dead_keeper(paths: NodePaths) -> None:
     Idempotent. For a node that is not meant to go on: a keeper that lives is killed. Raise OSError
     for a cgroup that cannot be removed.
     """
-    _kill(paths)
+    end_keeper(paths)
     hierarchy = delegation.hierarchy(paths.cluster.cgroup)
     if hierarchy.exists(paths.cgroup):
         hierarchy.kill(paths.cgroup)
@@ -80,7 +80,7 @@ def clean_dead_keeper(paths: NodePaths) -> None:
         file.unlink(missing_ok=True)
 
 
-def _kill(paths: NodePaths) -> None:
+def end_keeper(paths: NodePaths) -> None:
     """End the process that the pid file names, when it is still that one, and wait for its end."""
     try:
         pid, started = map(int, paths.keeper_pid.read_text().split())

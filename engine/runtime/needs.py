@@ -79,7 +79,7 @@ def _needed_cgroups(found: Features) -> Iterator[Check]:
         "no cgroup filesystem is mounted at /sys/fs/cgroup",
         "sudo mount -t cgroup2 none /sys/fs/cgroup",
     )
-    if not found.hierarchy:
+    if not found.hierarchy or found.hierarchy == "none":
         return
     for controller in CONTROLLERS:
         name = controller.decode()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.linux.flags import CLONE
+from engine.linux.namespace import in_user_namespace
 from engine.linux.table import MACHINE
 from engine.runtime import capabilities, filesystems, filter
 from engine.runtime.cgroup.api import Hierarchy, Resources
@@ -54,6 +55,7 @@ class Target:
     hosts, hostname, resolv_conf    shown read-write in /etc, when given
     cgroup      relative to every hierarchy's root
     stdin       whether it has an input, for attach; else it reads /dev/null, or its terminal
+    userxattr   whether overlay marks by user.* attributes, as it must in a user namespace
     append_layers   whether layers are named one by one; by default as this kernel can
     """
 
@@ -70,6 +72,7 @@ class Target:
     resolv_conf: Path | None = None
     stdin: bool = False
     append_layers: bool = field(default_factory=overlay_append)
+    userxattr: bool = field(default_factory=in_user_namespace)
     machine: str = MACHINE
 
 
@@ -228,7 +231,9 @@ def _rootfs(spec: Spec, target: Target) -> Iterator[Op]:
         yield process.OomScore(spec.process.oom_score_adj)
     lowers = tuple(os.fsencode(layer) for layer in target.lowerdirs)
     append = target.append_layers and all(len(layer) <= 255 for layer in lowers)
-    yield rootfs.Overlay(lowers, os.fsencode(target.upper), os.fsencode(target.work), append)
+    yield rootfs.Overlay(
+        lowers, os.fsencode(target.upper), os.fsencode(target.work), append, target.userxattr
+    )
     files = {"hosts": target.hosts, "hostname": target.hostname, "resolv.conf": target.resolv_conf}
     own = [
         Mount(destination=f"/etc/{name}", source=str(source), options=("bind",))

@@ -17,7 +17,7 @@ import msgspec
 
 from engine.runtime.capabilities import mask
 from engine.runtime.cgroup.api import Hierarchy, Resources
-from engine.runtime.keeper.spares import SYSCTLS
+from engine.runtime.keeper.spares import sysctls
 from engine.runtime.plan import Plan, Preparation, Target, compile, prepare
 from engine.runtime.spec import Spec, default_spec
 
@@ -128,7 +128,7 @@ class Container:
             *(("tree", (n or t).decode()) for n, t, _ in self.hierarchy.mounts()),
             *(("read-only", path[1:]) for path in spec.linux.readonly_paths),
             *(("mask", path[1:]) for path in spec.linux.masked_paths),
-            *(("sysctl", file.decode(), value.decode()) for file, value in SYSCTLS),
+            *(("sysctl", file.decode(), value.decode()) for file, value in sysctls()),
         ]
         if ops["join-cgroup"].born:
             lines.append(("born", ops["join-cgroup"].born.decode()))

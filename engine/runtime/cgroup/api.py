@@ -109,14 +109,15 @@ class Resources:
 
 
 def detect(root: bytes = b"/sys/fs/cgroup", also: frozenset[bytes] = frozenset()) -> Hierarchy:
-    """The hierarchy that this machine keeps at `root`: pure v2, v1, or both.
+    """The hierarchy that this machine keeps at `root`: pure v2, v1, or both; or what stands for
+    one in an ordinary user's namespaces (engine/runtime/rootless).
 
     `also`: controllers to use beyond those that every container is put under, as b"cpuset".
 
     Raise OSError(EOPNOTSUPP) when no cgroup filesystem is mounted there.
     """
     # Here, because they are made of what this module defines.
-    from engine.runtime.cgroup import mounts, v1, v2
+    from engine.runtime.cgroup import mounts, none, v1, v2
     from engine.runtime.cgroup.hybrid import Hybrid
 
     found, unified = mounts.parse(tree.read(b"/proc/self/mountinfo"), root)
@@ -124,6 +125,8 @@ def detect(root: bytes = b"/sys/fs/cgroup", also: frozenset[bytes] = frozenset()
         return v2.V2(root, also)
     used = (*v1.USED, *sorted(also))
     roots = {name: where for name, where in found.items() if name in used}
+    if not roots and none.is_root(root):
+        return none.NoCgroups(root)
     if not roots:
         text = "no cgroup filesystem is mounted here (mount -t cgroup2 none /sys/fs/cgroup)"
         raise OSError(errno.EOPNOTSUPP, text, root)
@@ -134,7 +137,7 @@ class Hierarchy(ABC):
     """One way of the kernel to keep cgroups. Stateless: any process may act on any path."""
 
     name: str
-    """v1, v2 or hybrid."""
+    """v1, v2, hybrid or none."""
 
     controllers: frozenset[bytes]
     """What can be limited here, of cpu, memory, pids, devices, ..."""
@@ -236,8 +239,15 @@ class Hierarchy(ABC):
 
     def join(self, path: bytes) -> None:
         """Move the caller, which must be single-threaded."""
-        for file in self.join_files(path):
+        self.enter(tuple(self.join_files(path)))
+
+    def enter(self, files: tuple[bytes, ...]) -> None:
+        """The same, by what join_files() gave."""
+        for file in files:
             tree.write(file, b"0")
+
+    def keep_limits(self, path: bytes, sample: Sample) -> None:
+        """Do what the kernel would, where there is none that does: see none.py."""
 
     def sample(self, path: bytes) -> Sample:
         """Read the counters once."""

@@ -17,6 +17,9 @@ def parse(mountinfo: bytes, root: bytes) -> tuple[dict[bytes, bytes], bytes | No
         fstype, _, options = after.split(b" ")
         if target != root and not target.startswith(root + b"/"):
             continue
+        if target == root:
+            # It covers what was mounted there before; mounts are listed as they were made.
+            v1, v2 = {}, None
         if fstype == b"cgroup2":
             v2 = target
         elif fstype == b"cgroup":

@@ -13,7 +13,7 @@ from collections import deque
 
 from engine.linux import netlink
 from engine.linux.flags import CLONE
-from engine.linux.namespace import setns, unshare
+from engine.linux.namespace import mapped, setns, unshare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +24,9 @@ _FILES = {"network": b"/proc/self/ns/net", "ipc": b"/proc/self/ns/ipc", "uts": b
 
 # As Docker and containerd do: a container's root is often not root, and the ports and pings of its
 # own network namespace can harm nobody.
-SYSCTLS = (
-    (b"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0"),
-    (b"/proc/sys/net/ipv4/ping_group_range", b"0 2147483647"),
-)
+_ANY_PORT = b"/proc/sys/net/ipv4/ip_unprivileged_port_start"
+_PINGS = b"/proc/sys/net/ipv4/ping_group_range"
+_LAST_GROUP = (1 << 31) - 1
 _ADVERTISED = b"/proc/sys/net/ipv6/conf/default/accept_ra"
 
 
@@ -36,6 +35,14 @@ _LO = 1
 # How many lie ready: as many as were taken in the last second, within these bounds.
 _LEAST, _MOST = 2, 8
 _MEMORY_S = 1.0
+
+
+def sysctls() -> tuple[tuple[bytes, bytes], ...]:
+    """(file, value) for each network namespace."""
+    # Of the groups that there are: an unmapped one is EINVAL.
+    first, count = mapped("gid")[-1]
+    last = min(_LAST_GROUP, first + count - 1)
+    return (_ANY_PORT, b"0"), (_PINGS, b"0 %d" % last)
 
 
 class Spares:
@@ -48,6 +55,7 @@ class Spares:
         self._ready: list[tuple[dict[str, int], socket.socket]] = []
         self._taken: deque[float] = deque(maxlen=_MOST)
         self._watching = False
+        self._sysctls = sysctls()
         loop.when_idle(self._fit)
 
     def take(self) -> tuple[dict[str, int], socket.socket]:
@@ -97,7 +105,7 @@ class Spares:
         """
         unshare(CLONE.NEWNET | CLONE.NEWIPC | CLONE.NEWUTS)
         try:
-            for file, value in SYSCTLS:
+            for file, value in self._sysctls:
                 _write(file, value)
             trust_no_router()
             inside = netlink.connect()

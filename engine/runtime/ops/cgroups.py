@@ -88,8 +88,7 @@ class JoinCgroup(Op):
         return shown(self.born or self.files[0].rpartition(b"/")[0])
 
     def apply(self, context: Context) -> None:
-        for file in self.files:
-            tree.write(file, b"0")
+        context.hierarchy.enter(self.files)
 
     def describe(self) -> str:
         trees = f" in the trees of {len(self.files)} v1 controllers" if self.files else ""

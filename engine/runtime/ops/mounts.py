@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from engine.linux.flags import AT, MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE
 from engine.linux.mount import move_mount, open_tree
+from engine.linux.namespace import is_mapped
 from engine.linux.path import openat2
 from engine.runtime.ops import rootfd
 from engine.runtime.ops.base import Context, Op, quoted, shown
@@ -55,8 +57,15 @@ class Filesystem(Op):
         if not self.strict:
             rootfd.check_target(context.root, target, self.target)
         # The name by which mount(8) and df(1) list it.
-        data = ((b"source", self.source), *self.data)
+        data = ((b"source", self.source), *self._known())
         rootfd.attach(rootfd.new_mount(self.fstype, self.attributes, data), target)
+
+    def _known(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Without gid=5 where there is no group tty, as with a single id: then terminals are
+        their owner's group's, which is nobody else's either."""
+        if self.fstype != b"devpts" or is_mapped(5, "gid"):
+            return self.data
+        return tuple(option for option in self.data if option != (b"gid", b"5"))
 
     def describe(self) -> str:
         return f"mount {shown(self.fstype)} on {shown(self.target)}"
@@ -172,9 +181,14 @@ class Devices(Op):
             folder, _, base = name.rpartition(b"/")
             parent = rootfd.directory(dev, folder) if folder else dev
             type_ = stat.S_IFCHR if kind == "c" else stat.S_IFBLK
-            os.mknod(base, type_ | mode, os.makedev(major, minor), dir_fd=parent)
-            if uid or gid:
-                os.chown(base, uid, gid, dir_fd=parent, follow_symlinks=False)
+            try:
+                os.mknod(base, type_ | mode, os.makedev(major, minor), dir_fd=parent)
+            except PermissionError:
+                # In a user namespace there is no making of devices, only showing the machine's.
+                _show_device(parent, base, name, type_, os.makedev(major, minor))
+            else:
+                if uid or gid:
+                    os.chown(base, uid, gid, dir_fd=parent, follow_symlinks=False)
             if folder:
                 os.close(parent)
         os.umask(umask)
@@ -192,6 +206,23 @@ class Devices(Op):
         ]
         links = [f"ln -s {shown(target)} ROOT/dev/{shown(name)}" for name, target in self.links]
         return "; ".join(nodes + links)
+
+
+def _show_device(parent: int, base: bytes, name: bytes, kind: int, number: int) -> None:
+    """Bind the machine's own node of that name, with the machine's owner and mode."""
+    path = b"/dev/" + name
+    try:
+        tree = rootfd.copy_of(path, b"", recursive=False)
+    except FileNotFoundError:
+        text = "the machine has no such device, and to make one takes the machine's root"
+        raise OSError(errno.EPERM, text, path) from None
+    found = os.fstat(tree)
+    if stat.S_IFMT(found.st_mode) != kind or found.st_rdev != number:
+        os.close(tree)
+        text = "the machine has another device there, and to make one takes the machine's root"
+        raise OSError(errno.EPERM, text, path)
+    os.mknod(base, stat.S_IFREG | 0o600, dir_fd=parent)
+    rootfd.attach(tree, openat2(parent, base, os.O_PATH, resolve=rootfd.NO_LINKS))
 
 
 class Mask(Op):

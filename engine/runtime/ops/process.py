@@ -101,7 +101,13 @@ class User(Op):
         os.umask(self.umask)
         # Else the kernel empties every set when the last of our ids stops being root's.
         prctl(_PR.SET_KEEPCAPS, 1)
-        os.setgroups(self.groups)
+        try:
+            os.setgroups(self.groups)
+        except PermissionError:
+            # A namespace of a single id has given it up: user_namespaces(7), "setgroups".
+            if self.groups:
+                groups = ", ".join(map(str, self.groups))
+                context.warnings.append(f"groups {groups}: there is one id only, so none was given")
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
 

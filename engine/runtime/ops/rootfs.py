@@ -48,7 +48,8 @@ _PAGE = 4095
 
 class Overlay(Op):
     """`lowers` are the read-only layers, the uppermost first. `append` tells how they are named:
-    one by one (lowerdir+, Linux 6.7), or in one string that must fit a page."""
+    one by one (lowerdir+, Linux 6.7), or in one string that must fit a page. `userxattr`: whether
+    opaque directories are marked by user.* attributes; trusted.* ones take the machine's root."""
 
     NAME = "overlay"
     PHASE = "rootfs"
@@ -56,6 +57,7 @@ class Overlay(Op):
     upper: bytes
     work: bytes
     append: bool
+    userxattr: bool = False
 
     @property
     def about(self) -> str:
@@ -78,7 +80,7 @@ class Overlay(Op):
                 fsconfig_set_string(fs, b"lowerdir+", layer)
             fsconfig_set_string(fs, b"upperdir", self.upper)
             fsconfig_set_string(fs, b"workdir", self.work)
-            for key, value in _OPTIONS:
+            for key, value in self._options():
                 if value:
                     fsconfig_set_string(fs, key, value)
                 else:
@@ -87,6 +89,9 @@ class Overlay(Op):
             return fsmount(fs, MOUNT_ATTR.NODEV)
         finally:
             os.close(fs)
+
+    def _options(self) -> tuple[tuple[bytes, bytes], ...]:
+        return (*_OPTIONS, (b"userxattr", b"")) if self.userxattr else _OPTIONS
 
     def _mount(self) -> None:
         """mount(2) takes one page: the layers are named from the directory that they share."""
@@ -109,7 +114,7 @@ class Overlay(Op):
             b"upperdir=" + _escaped(self.upper, b"\\,"),
             b"workdir=" + _escaped(self.work, b"\\,"),
         ]
-        options += [key + b"=" + value if value else key for key, value in _OPTIONS]
+        options += [key + b"=" + value if value else key for key, value in self._options()]
         return b",".join(options)
 
     def describe(self) -> str:

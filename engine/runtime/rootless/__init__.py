@@ -1,0 +1,1 @@
+"""The engine of an ordinary user: the same code inside one user namespace."""
