@@ -6,6 +6,7 @@ written before anything else is loaded, when the words typed lead to the dashboa
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 

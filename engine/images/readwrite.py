@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from engine.images.errors import ImageError
-from engine.images.layers.base import OPAQUE, WHITEOUT_DEVICE
+from engine.images.layers.base import WHITEOUT_DEVICE, opaque
 from engine.images.layers.view import Found, StackView
 from engine.images.tar import FILE, Entry, Parts
 from engine.images.tarwriter import Writer
@@ -122,7 +122,7 @@ class _Layer:
 
     def _opaque(self, parts: Parts, descriptor: int) -> bool:
         """Whether it hides what the image has there."""
-        marked = any(_attribute(descriptor, name) == b"y" for name in (OPAQUE, _USER_OPAQUE))
+        marked = any(_attribute(descriptor, name) == b"y" for name in (opaque(), _USER_OPAQUE))
         if not marked:
             return False
         below = self._view.lookup(parts)

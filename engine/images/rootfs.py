@@ -22,6 +22,7 @@ from pathlib import Path
 
 from engine.images.erase import erase_path
 from engine.images.errors import ImageError
+from engine.images.layers.attributes import own
 from engine.images.layers.view import StackView
 from engine.images.tar import Parts
 
@@ -172,7 +173,7 @@ def _dress(view: StackView, parts: Parts, path: bytes) -> None:
         os.chmod(path, 0o755)
         return
     status = found.status
-    os.chown(path, status.st_uid, status.st_gid)
+    own(path, status.st_uid, status.st_gid)
     os.chmod(path, stat.S_IMODE(status.st_mode))
     os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
 

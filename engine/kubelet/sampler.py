@@ -62,6 +62,7 @@ class NodeSampler:
         for target in targets:
             read = self._read(target.cgroup)
             if read is not None:
+                self._hierarchy.keep_limits(target.cgroup, read[0])
                 containers[target.key] = self._container(target, *read, rates)
         node = NodeSample(pods=pods)
         if whole is not None:

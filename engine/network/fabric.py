@@ -20,6 +20,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from engine.home import ClusterPaths
+from engine.linux.namespace import in_user_namespace
 from engine.network import firewall, forwarding, ipam, nat
 from engine.network.links import LOOPBACK, Links, in_netns
 
@@ -56,7 +57,13 @@ class Fabric:
             if uplink:
                 notes = forwarding.add(notes, forwarding.note(uplink, tables.values()))
             # Noted before it is changed: a crash in between must not lose what was.
-            nat.install(self.paths.nft_table, self.cidr, self.paths.bridge, notes)
+            nat.install(
+                self.paths.nft_table,
+                self.cidr,
+                self.paths.bridge,
+                notes,
+                drop_invalid=in_user_namespace(),
+            )
             if uplink:
                 forwarding.enable(uplink)
         firewall.let_through(self.paths.bridge, self.paths.nft_table)

@@ -12,6 +12,16 @@
         }
     }
 
+In an ordinary user's network namespace, where pasta(1) is the uplink, there is one more:
+
+        chain input {
+            type filter hook input priority filter;
+            ct state invalid drop
+        }
+
+Of 2023 it sends segments that conntrack cannot place. They would not be translated back, so our own
+stack would answer them with a reset, and end a pod's connection.
+
 The comment remembers a setting of the machine as it was: a table lasts as long as the setting does,
 until the next reboot, and every cluster can read it, wherever its home is.
 """
@@ -39,26 +49,31 @@ def tables() -> dict[str, str]:
         }
 
 
-def install(table: str, cidr: IPv4Network, bridge: str, comment: str) -> None:
+def install(
+    table: str, cidr: IPv4Network, bridge: str, comment: str, *, drop_invalid: bool = False
+) -> None:
     """Make the table as shown above, anew if it is there.
 
     Raise OSError saying what to load when the kernel lacks a part.
     """
     remove(table)
     try:
-        _make(table, cidr, bridge, comment)
+        _make(table, cidr, bridge, comment, drop_invalid)
     except FileNotFoundError as error:
         # All that it names we have just made: what was not found is a module.
         text = "the kernel lacks a module: sudo modprobe nft_masq nft_chain_nat nft_ct"
         raise OSError(errno.ENOENT, text, error.filename) from None
 
 
-def _make(table: str, cidr: IPv4Network, bridge: str, comment: str) -> None:
+def _make(table: str, cidr: IPv4Network, bridge: str, comment: str, drop_invalid: bool) -> None:
+    refuse_invalid = [nft.invalid(), nft.verdict(nft.DROP)]
+    dropping = (("input", "filter", "input", _FILTER, refuse_invalid),) if drop_invalid else ()
     with nft.opened(f"nft table {table}") as kernel:
         kernel.table("add", name=table, userdata=comment)
         for chain, kind, hook, priority, rule in (
             ("postrouting", "nat", "postrouting", _SRCNAT, _masquerade(cidr)),
             ("forward", "filter", "forward", _FILTER, _refuse_strangers(bridge)),
+            *dropping,
         ):
             kernel.chain(
                 "add",

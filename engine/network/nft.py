@@ -32,6 +32,7 @@ _IPV4 = 2
 _NETWORK_HEADER = 1
 _IFNAMSIZ = 16
 _CT_STATE = 0
+_CT_INVALID = 1
 _CT_ESTABLISHED_OR_RELATED = 2 | 4
 
 
@@ -75,10 +76,20 @@ def link(key: Meta, name: str, op: Cmp) -> list[Expression]:
 
 def unasked() -> list[Expression]:
     """The packet does not belong to a conversation that has been going on: nobody asked for it."""
+    return _conntrack(_CT_ESTABLISHED_OR_RELATED, IS)
+
+
+def invalid() -> list[Expression]:
+    """The packet belongs to no conversation, and begins none."""
+    return _conntrack(_CT_INVALID, IS_NOT)
+
+
+def _conntrack(states: int, op: Cmp) -> list[Expression]:
+    """The packet's state IS or IS_NOT none of those."""
     return [
         _expression("ct", dreg=Regs.NFT_REG_1, key=_CT_STATE),
-        _masked(struct.pack("=I", _CT_ESTABLISHED_OR_RELATED)),
-        _compare(bytes(4), IS),
+        _masked(struct.pack("=I", states)),
+        _compare(bytes(4), op),
     ]
 
 

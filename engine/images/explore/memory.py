@@ -16,7 +16,7 @@ import msgspec
 from engine.images.errors import BadLayer
 from engine.images.explore.indexed import KINDS
 from engine.images.explore.node import Kind, Names, Node, join
-from engine.images.layers.base import OPAQUE, WHITEOUT_DEVICE
+from engine.images.layers.base import WHITEOUT_DEVICE, opaque
 from engine.images.tar import Entry, Parts
 from engine.linux.flags import RESOLVE
 from engine.linux.path import openat2
@@ -236,6 +236,6 @@ def _is_opaque(directory: int, name: bytes) -> bool:
             return False
         raise
     try:
-        return OPAQUE in map(os.fsencode, os.listxattr(descriptor))
+        return opaque() in map(os.fsencode, os.listxattr(descriptor))
     finally:
         os.close(descriptor)

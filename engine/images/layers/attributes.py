@@ -1,17 +1,20 @@
 """What an archive says about a file, put on a file, and read back from one."""
 
+import errno
 import os
 import stat
 
 from engine.images.layers.tree import Tree
 from engine.images.layers.view import Found, StackView
 from engine.images.tar import BLOCK_DEVICE, CHAR, DIRECTORY, FIFO, FILE, SYMLINK, Entry, Parts
+from engine.linux.namespace import is_mapped
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# What a layer may say about its files. Not trusted.overlay.* (it would steer the mount), not
-# security.selinux (the host's own labels).
-KEPT = (b"user.", b"security.capability", b"system.posix_acl_")
+# What a layer may say about its files. Not trusted.overlay.* or user.overlay.* (they would steer
+# the mount), not security.selinux (the host's own labels).
+KEPT = (b"user.", b"security.capability", _ACL := b"system.posix_acl_")
+_STEERS = b"user.overlay."
 NODES = {CHAR: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 
 
@@ -46,13 +49,35 @@ def entry_of(parts: Parts, found: Found) -> Entry:
 
 def kept_xattrs(descriptor: int) -> tuple[tuple[bytes, bytes], ...]:
     names = [os.fsencode(name) for name in os.listxattr(descriptor)]
-    return tuple((name, os.getxattr(descriptor, name)) for name in names if name.startswith(KEPT))
+    return tuple((name, os.getxattr(descriptor, name)) for name in names if _is_kept(name))
+
+
+def _is_kept(name: bytes) -> bool:
+    return name.startswith(KEPT) and not name.startswith(_STEERS)
+
+
+def own(path: int | bytes, uid: int, gid: int, directory: int | None = None) -> None:
+    """Give a file, by descriptor or by its name in a directory, its owners. In a user namespace
+    those that there are: a file of others stays our own."""
+    links = directory is None
+    try:
+        os.chown(path, uid, gid, dir_fd=directory, follow_symlinks=links)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        uid, gid = (id if is_mapped(id, kind) else -1 for id, kind in ((uid, "uid"), (gid, "gid")))
+        os.chown(path, uid, gid, dir_fd=directory, follow_symlinks=links)
 
 
 def dress(descriptor: int, entry: Entry) -> None:
-    os.fchown(descriptor, entry.uid, entry.gid)
+    own(descriptor, entry.uid, entry.gid)
     os.fchmod(descriptor, entry.mode)
     for name, value in entry.xattrs:
-        if name.startswith(KEPT):
-            os.setxattr(descriptor, name, value)
+        if _is_kept(name):
+            try:
+                os.setxattr(descriptor, name, value)
+            except OSError as error:
+                # Rights of users that there are not here: nobody's rights.
+                if error.errno != errno.EINVAL or not name.startswith(_ACL):
+                    raise
     os.utime(descriptor, ns=(entry.mtime, entry.mtime))

@@ -5,6 +5,7 @@ unpacked depended on the layers below (it omits a parent directory, or links to 
 layer): then it is only right on that stack, and its key is the stack's chain id.
 """
 
+import functools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,19 @@ from typing import Protocol
 
 from engine.images.layers.tree import Tree
 from engine.images.tar import Limits
+from engine.linux.namespace import in_user_namespace
 
 # How overlayfs says "deleted here" and "nothing of below shows through" (overlayfs.rst, "whiteouts
 # and opaque directories").
 WHITEOUT_DEVICE = os.makedev(0, 0)
-OPAQUE = b"trusted.overlay.opaque"
 FS = "fs"
+
+
+@functools.cache
+def opaque() -> bytes:
+    """The attribute that cuts a directory off from those below. In a user namespace it is one that
+    overlay heeds with `userxattr`: trusted.* takes the machine's root."""
+    return b"user.overlay.opaque" if in_user_namespace() else b"trusted.overlay.opaque"
 
 
 @dataclass(frozen=True, slots=True)

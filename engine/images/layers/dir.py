@@ -18,8 +18,8 @@ from pathlib import Path
 
 from engine.images.erase import erase
 from engine.images.errors import BadLayer, ImageError
-from engine.images.layers.attributes import NODES, below, dress, entry_of
-from engine.images.layers.base import FS, OPAQUE, WHITEOUT_DEVICE, Unpacked
+from engine.images.layers.attributes import NODES, below, dress, entry_of, own
+from engine.images.layers.base import FS, WHITEOUT_DEVICE, Unpacked, opaque
 from engine.images.layers.tree import Tree
 from engine.images.layers.view import Found, StackView
 from engine.images.tar import (
@@ -32,6 +32,7 @@ from engine.images.tar import (
     Parts,
     Reader,
 )
+from engine.linux.namespace import in_user_namespace
 from engine.linux.path import openat2
 
 _PATH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -165,7 +166,7 @@ class _Unpacking:
         except FileExistsError:
             directory = self._free(entry.parts)
             os.symlink(entry.link, name, dir_fd=directory)
-        os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
+        own(name, entry.uid, entry.gid, directory)
         os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=directory, follow_symlinks=False)
 
     def _node(self, entry: Entry) -> None:
@@ -176,7 +177,12 @@ class _Unpacking:
         except FileExistsError:
             directory = self._free(entry.parts)
             os.mknod(name, mode, entry.device, dir_fd=directory)
-        os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
+        except PermissionError:
+            if not in_user_namespace():
+                raise
+            # There is no making of devices, and a container is shown those it may have.
+            return
+        own(name, entry.uid, entry.gid, directory)
         # Opening a device may act on it, and chmod(2) has no "nofollow": by the O_PATH descriptor.
         descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
@@ -313,7 +319,7 @@ class _Unpacking:
                 try:
                     dress(descriptor, entry)
                     if tree.is_opaque(node):
-                        os.setxattr(descriptor, OPAQUE, b"y")
+                        os.setxattr(descriptor, opaque(), b"y")
                 finally:
                     os.close(descriptor)
 

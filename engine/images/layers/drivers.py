@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.images.errors import ImageError
-from engine.images.layers.base import OPAQUE, LayerDriver
+from engine.images.layers.base import LayerDriver, opaque
 from engine.images.layers.dir import DirDriver
 from engine.images.layers.erofs import ErofsDriver
 from engine.images.layers.mounts import WAYS, Way, open_image
@@ -87,7 +87,7 @@ def _see(root: int) -> None:
                 seen = seen and file.read() == body
         folder = os.open("d", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
         try:
-            seen = seen and os.getxattr(folder, OPAQUE) == b"y"
+            seen = seen and os.getxattr(folder, opaque()) == b"y"
         finally:
             os.close(folder)
         mark = os.stat("gone", dir_fd=root, follow_symlinks=False)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.images.layers.attributes import KEPT
-from engine.images.layers.base import OPAQUE
+from engine.images.layers.base import opaque
 from engine.images.layers.tree import ROOT, Tree
 from engine.images.tar import BLOCK_DEVICE, CHAR, DIRECTORY, FIFO, FILE, SYMLINK
 from engine.images.tarfields import NS
@@ -214,7 +214,7 @@ class _Image:
         tree = self._tree
         kept = [(k, v) for k, v in tree.xattrs.get(node, ()) if k.startswith(KEPT)]
         if tree.is_opaque(node):
-            kept.append((OPAQUE, b"y"))
+            kept.append((opaque(), b"y"))
         if not kept or tree.kinds[node] not in _DRESSED:
             return b""
         out = bytearray(12)

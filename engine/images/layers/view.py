@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from engine.images.errors import BadImage
-from engine.images.layers.base import OPAQUE, WHITEOUT_DEVICE
+from engine.images.layers.base import WHITEOUT_DEVICE, opaque
 from engine.images.tar import Parts
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -185,7 +185,7 @@ def _is_whiteout(status: os.stat_result) -> bool:
 
 def _is_opaque(directory: int) -> bool:
     try:
-        return os.getxattr(directory, OPAQUE) == b"y"
+        return os.getxattr(directory, opaque()) == b"y"
     except OSError as error:
         if error.errno in (errno.ENODATA, errno.ENOTSUP):
             return False

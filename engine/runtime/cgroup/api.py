@@ -117,7 +117,7 @@ def detect(root: bytes = b"/sys/fs/cgroup", also: frozenset[bytes] = frozenset()
     Raise OSError(EOPNOTSUPP) when no cgroup filesystem is mounted there.
     """
     # Here, because they are made of what this module defines.
-    from engine.runtime.cgroup import mounts, none, v1, v2
+    from engine.runtime.cgroup import mounts, v1, v2
     from engine.runtime.cgroup.hybrid import Hybrid
 
     found, unified = mounts.parse(tree.read(b"/proc/self/mountinfo"), root)
@@ -125,9 +125,11 @@ def detect(root: bytes = b"/sys/fs/cgroup", also: frozenset[bytes] = frozenset()
         return v2.V2(root, also)
     used = (*v1.USED, *sorted(also))
     roots = {name: where for name, where in found.items() if name in used}
-    if not roots and none.is_root(root):
-        return none.NoCgroups(root)
     if not roots:
+        from engine.runtime.cgroup import none
+
+        if none.is_root(root):
+            return none.NoCgroups(root)
         text = "no cgroup filesystem is mounted here (mount -t cgroup2 none /sys/fs/cgroup)"
         raise OSError(errno.EOPNOTSUPP, text, root)
     return Hybrid(roots, unified, used) if unified else v1.V1(roots, used=used)
@@ -246,8 +248,9 @@ class Hierarchy(ABC):
         for file in files:
             tree.write(file, b"0")
 
-    def keep_limits(self, path: bytes, sample: Sample) -> None:
-        """Do what the kernel would, where there is none that does: see none.py."""
+    def keep_limits(self, path: bytes, sample: Sample) -> bool:
+        """End what is beyond its limit of memory where the kernel does not; whether it did."""
+        return False
 
     def sample(self, path: bytes) -> Sample:
         """Read the counters once."""

@@ -2,8 +2,8 @@
 
 An ordinary user without a delegated part of v2 has none. A directory of ours stands for each: the
 first process of each container, and of each exec, leaves a file PID-STARTTIME there, and whatever
-descends from those belongs to them. What that costs: CPU and processes have no limit. A limit of memory is kept by
-whoever looks at the counters, each second, instead of by the kernel at once.
+descends from those belongs to them. What that costs: CPU and processes have no limit. A limit of
+memory is kept by whoever looks at the counters, each second, instead of by the kernel at once.
 
 The keeper imports this: no dataclasses and no typing, whose imports cost more than all the rest.
 """
@@ -112,13 +112,14 @@ class NoCgroups(Hierarchy):
                         _forget(os.path.join(folder, name))
         return found
 
-    def keep_limits(self, path: bytes, sample: Sample) -> None:
+    def keep_limits(self, path: bytes, sample: Sample) -> bool:
         if sample.memory_limit is None or sample.memory <= sample.memory_limit:
-            return
+            return False
         for directory in self.directories(path):
             with open(directory + b"/" + _KILLS, "ab", buffering=0) as file:
                 file.write(b"x")
         self.kill(path)
+        return True
 
     def sampler(self, path: bytes) -> Sampler:
         return _Counting(self, path)

@@ -43,6 +43,8 @@ class PrivateMounts(Op):
 # what a container wrote does not outlive a crash of the machine, nor need it. The other two are off
 # so that a hostile upper cannot redirect a path to another directory of its layers.
 _OPTIONS = ((b"volatile", b""), (b"redirect_dir", b"off"), (b"metacopy", b"off"))
+# With user.* attributes, which anyone may set, both are off of themselves (overlayfs.rst).
+_USER_OPTIONS = ((b"volatile", b""), (b"userxattr", b""))
 _PAGE = 4095
 
 
@@ -91,7 +93,7 @@ class Overlay(Op):
             os.close(fs)
 
     def _options(self) -> tuple[tuple[bytes, bytes], ...]:
-        return (*_OPTIONS, (b"userxattr", b"")) if self.userxattr else _OPTIONS
+        return _USER_OPTIONS if self.userxattr else _OPTIONS
 
     def _mount(self) -> None:
         """mount(2) takes one page: the layers are named from the directory that they share."""

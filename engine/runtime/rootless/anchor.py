@@ -19,7 +19,6 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 _OUTSIDE_S = 5.0
@@ -34,6 +33,8 @@ def main() -> None:
         os._exit(0)
     os.setsid()
     sys.path.insert(0, root)
+    # The way out would keep it open.
+    os.set_inheritable(int(ready), False)
     told = open(int(ready), "w")  # noqa: SIM115 - closed when there is nothing more to tell
     try:
         facts, way_out = _make(run, name, engine, bool(outside))
@@ -91,9 +92,10 @@ class _Helper:
         from engine.runtime.rootless.outside import command
 
         self._run = run
+        self._names = _text("/etc/resolv.conf")
         waiting, self._go_on = os.pipe()
         exit_fd, self._held = os.pipe()
-        self._words, self._name = command(os.getpid(), exit_fd)
+        self._words, self._name = command(os.getpid(), exit_fd, self._names)
         self._pid = os.fork() if self._words else 0
         if self._words and self._pid == 0:
             self._become(waiting, exit_fd)
@@ -119,7 +121,7 @@ class _Helper:
             os._exit(127)
 
     def lead_out(self) -> tuple[int, int, str]:
-        """A pidfd, the pid and the name of it once there is a default route, or why there is none."""
+        """Its pidfd, pid and name, once there is a default route; or why there is none."""
         if not self._pid:
             return -1, 0, self._name
         os.write(self._go_on, b"x")
@@ -133,8 +135,21 @@ class _Helper:
                 os.kill(self._pid, signal.SIGKILL)
                 os.waitpid(self._pid, 0)
                 return -1, 0, f"{self._name} does not work: {self._last_words()}"
-        _name_servers(self._run, resolver)
+        inside = resolver(self._names)
+        if inside != self._names:
+            self._show(inside)
         return ended, self._pid, self._name
+
+    def _show(self, text: str) -> None:
+        """Put a resolv.conf in the machine's place, if it has one."""
+        from engine.linux.flags import MS
+        from engine.linux.mount import mount
+
+        there, ours = os.path.realpath("/etc/resolv.conf"), self._run + "/resolv.conf"
+        if os.path.exists(there):
+            with open(ours, "w") as file:
+                file.write(text)
+            mount(os.fsencode(ours), os.fsencode(there), None, MS.BIND)
 
     def _last_words(self) -> str:
         with open(self._run + "/outside.log", errors="replace") as file:
@@ -142,22 +157,12 @@ class _Helper:
         return lines[-1] if lines else "it said nothing"
 
 
-def _name_servers(run: str, resolver: Callable[[str], str]) -> None:
-    """Show a resolv.conf that works in here, where the machine's does not."""
-    from engine.linux.flags import MS
-    from engine.linux.mount import mount
-
-    there = os.path.realpath("/etc/resolv.conf")
+def _text(path: str) -> str:
     try:
-        with open(there) as file:
-            text = file.read()
+        with open(path, errors="replace") as file:
+            return file.read()
     except FileNotFoundError:
-        return
-    if resolver(text) == text:
-        return
-    with open(run + "/resolv.conf", "w") as file:
-        file.write(resolver(text))
-    mount(os.fsencode(run) + b"/resolv.conf", os.fsencode(there), None, MS.BIND)
+        return ""
 
 
 def _wait(way_out: int) -> None:

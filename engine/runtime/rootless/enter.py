@@ -1,7 +1,7 @@
 """Entering the namespaces in which an ordinary user's cluster lives, and ending them.
 
-One process, the anchor, keeps them; who wants to work in them enters by its pidfd, as a process with
-a single thread. So an engine may come and go as one of root's may.
+One process, the anchor, keeps them; who wants to work in them enters by its pidfd, as a process
+with a single thread. So an engine may come and go as one of root's may.
 """
 
 from __future__ import annotations

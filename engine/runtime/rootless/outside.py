@@ -11,16 +11,20 @@ import os
 import shutil
 
 DNS = "10.0.2.3"
-"""Where either passes questions on to the machine's own name server, be that on its loopback."""
+"""Where questions go that are for the machine's own name server, on its loopback."""
 
 _TUN = "/dev/net/tun"
 _MTU = 1500
 _CLOSED = ("-t", "none", "-u", "none", "-T", "none", "-U", "none")
 
 
-def command(pid: int, exit_fd: int) -> tuple[list[str], str]:
+def command(pid: int, exit_fd: int, names: str) -> tuple[list[str], str]:
     """What to execute in the machine's network for the namespaces of process `pid`; or nothing, and
-    why. `exit_fd`: ends slirp4netns when its other end closes."""
+    why.
+
+    exit_fd     ends slirp4netns when its other end closes
+    names       the machine's resolv.conf(5)
+    """
     found = {name: path for name in ("pasta", "slirp4netns") if (path := shutil.which(name))}
     if not found:
         return [], "neither pasta nor slirp4netns is installed"
@@ -28,13 +32,17 @@ def command(pid: int, exit_fd: int) -> tuple[list[str], str]:
         # pasta would wait for ever, without a word.
         return [], f"{_TUN} is not there, or not for this user (sudo chmod 0666 {_TUN})"
     name = next(iter(found))
-    build = _pasta if name == "pasta" else _slirp4netns
-    return build(found[name], pid, exit_fd), name
+    if name == "pasta":
+        return _pasta(found[name], pid, resolver(names) != names), name
+    return _slirp4netns(found[name], pid, exit_fd), name
 
 
-def _pasta(path: str, pid: int, exit_fd: int) -> list[str]:
-    network = ("--config-net", "--no-map-gw", "--ipv4-only", "--mtu", str(_MTU))
-    return [path, "-f", "-q", *network, "--dns-forward", DNS, *_CLOSED, str(pid)]
+def _pasta(path: str, pid: int, forwards: bool) -> list[str]:
+    network = ["--config-net", "--no-map-gw", "--ipv4-only", "--mtu", str(_MTU)]
+    if forwards:
+        # Only then: it would answer in that name, too, what was asked of the name server itself.
+        network += ["--dns-forward", DNS]
+    return [path, "-f", "-q", *network, *_CLOSED, str(pid)]
 
 
 def _slirp4netns(path: str, pid: int, exit_fd: int) -> list[str]:
