@@ -49,10 +49,10 @@ def entry_of(parts: Parts, found: Found) -> Entry:
 
 def kept_xattrs(descriptor: int) -> tuple[tuple[bytes, bytes], ...]:
     names = [os.fsencode(name) for name in os.listxattr(descriptor)]
-    return tuple((name, os.getxattr(descriptor, name)) for name in names if _is_kept(name))
+    return tuple((name, os.getxattr(descriptor, name)) for name in names if is_kept(name))
 
 
-def _is_kept(name: bytes) -> bool:
+def is_kept(name: bytes) -> bool:
     return name.startswith(KEPT) and not name.startswith(_STEERS)
 
 
@@ -73,7 +73,7 @@ def dress(descriptor: int, entry: Entry) -> None:
     own(descriptor, entry.uid, entry.gid)
     os.fchmod(descriptor, entry.mode)
     for name, value in entry.xattrs:
-        if _is_kept(name):
+        if is_kept(name):
             try:
                 os.setxattr(descriptor, name, value)
             except OSError as error:

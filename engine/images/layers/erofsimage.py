@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from engine.images.layers.attributes import KEPT
+from engine.images.layers.attributes import is_kept
 from engine.images.layers.base import opaque
 from engine.images.layers.tree import ROOT, Tree
 from engine.images.tar import BLOCK_DEVICE, CHAR, DIRECTORY, FIFO, FILE, SYMLINK
@@ -212,7 +212,7 @@ class _Image:
     def _attributes(self, node: int) -> bytes:
         """A file's or directory's extended attributes, as they follow its inode."""
         tree = self._tree
-        kept = [(k, v) for k, v in tree.xattrs.get(node, ()) if k.startswith(KEPT)]
+        kept = [(k, v) for k, v in tree.xattrs.get(node, ()) if is_kept(k)]
         if tree.is_opaque(node):
             kept.append((opaque(), b"y"))
         if not kept or tree.kinds[node] not in _DRESSED:

@@ -5,9 +5,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from engine.images.layers.base import opaque as opaque_mark
 from engine.images.layers.index import NAME, LayerIndex
 from engine.images.layers.tree import Flag
-from engine.images.layers.view import OPAQUE
 from engine.images.tar import (
     BLOCK_DEVICE,
     CHAR,
@@ -59,7 +59,7 @@ def there(folder: Path) -> dict[bytes, list[Any]]:
             mode, whiteout = status.st_mode, False
             if stat.S_ISCHR(mode) and not status.st_rdev:
                 mode, whiteout = stat.S_IFCHR, True
-            opaque = stat.S_ISDIR(mode) and OPAQUE in map(os.fsencode, os.listxattr(path))
+            opaque = stat.S_ISDIR(mode) and opaque_mark() in map(os.fsencode, os.listxattr(path))
             special = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
             found[os.path.relpath(path, root)] = [
                 mode, status.st_uid, status.st_gid,
