@@ -6,6 +6,7 @@ A blob is immutable. It appears by rename, complete, verified and on the disk; s
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from engine.images.staging import staging, sync_folder
 from engine.images.types import Digest
 
 _MAGIC = 8
+_HEX = re.compile(r"[a-f0-9]{64}")
 
 
 class BlobStore:
@@ -79,7 +81,8 @@ class BlobStore:
         sync_folder(self._folder)
 
     def all(self) -> list[Digest]:
-        return [Digest(f"sha256:{name}") for name in os.listdir(self._folder)]
+        """Every blob; what else may lie there is none, and is let be."""
+        return [Digest(f"sha256:{n}") for n in os.listdir(self._folder) if _HEX.fullmatch(n)]
 
     def discard(self, digest: Digest) -> int:
         """Remove a blob; return its size."""

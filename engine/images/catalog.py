@@ -8,7 +8,7 @@ them.
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,15 @@ CREATE INDEX refs_image ON refs (image);
 CREATE INDEX images_config ON images (config);
 PRAGMA user_version = 1;
 """
+_LEASES = """
+CREATE TABLE leases (
+    holder TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (holder, digest)
+) WITHOUT ROWID;
+PRAGMA user_version = 2;
+"""
+_VERSIONS = (_SCHEMA, _LEASES)
 _BUSY_SECONDS = 30
 
 
@@ -42,10 +51,19 @@ class ImageRow:
     size: int
     layers: tuple[tuple[Digest, Digest, Digest], ...]
 
+    @property
+    def blobs(self) -> set[Digest]:
+        return {self.digest, self.config, *(blob for blob, _, _ in self.layers)}
+
+    @property
+    def keys(self) -> set[Digest]:
+        """What its layers may be kept under."""
+        return {key for _, *keys in self.layers for key in keys}
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Everything some image needs."""
+    """Everything some image needs, or somebody has on lease."""
 
     blobs: frozenset[str]
     layers: frozenset[str]
@@ -62,8 +80,9 @@ class Catalog:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             self._db.execute(f"PRAGMA {pragma}")
         with self._transaction():
-            if self._db.execute("PRAGMA user_version").fetchone() == (0,):
-                for statement in _SCHEMA.split(";"):
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            for schema in _VERSIONS[version:]:
+                for statement in schema.split(";"):
                     self._db.execute(statement)
 
     def close(self) -> None:
@@ -114,14 +133,51 @@ class Catalog:
                 then(self._names())
         return removed
 
-    def prune(self) -> Kept:
-        """Forget the images that have no name; return what the others need."""
+    def prune(self, holders: Iterable[str]) -> None:
+        """Forget the images that have no name, and the leases of others than these holders."""
         with self._transaction():
             self._db.execute("DELETE FROM images WHERE digest NOT IN (SELECT image FROM refs)")
-            images = self._db.execute("SELECT digest, config FROM images").fetchall()
-            layers = self._db.execute("SELECT blob, diff_id, chain_id FROM layers").fetchall()
-        blobs = {digest for row in images for digest in row} | {blob for blob, _, _ in layers}
-        return Kept(frozenset(blobs), frozenset(key for _, *keys in layers for key in keys))
+            known = {row[0] for row in self._db.execute("SELECT holder FROM leases")}
+            gone = [(holder,) for holder in known - set(holders)]
+            self._db.executemany("DELETE FROM leases WHERE holder = ?", gone)
+
+    def needed(self, holders: Iterable[str]) -> Kept:
+        """What the images that have a name need, and what these holders have on lease."""
+        with self._lock:
+            rows = self._db.execute("SELECT holder, digest FROM leases").fetchall()
+        living = set(holders)
+        leased = {digest for holder, digest in rows if holder in living}
+        images = self.edges().values()
+        blobs = {str(blob) for image in images for blob in image.blobs}
+        layers = {str(key) for image in images for key in image.keys}
+        return Kept(frozenset(blobs | leased), frozenset(layers | leased))
+
+    def edges(self) -> dict[Digest, ImageRow]:
+        """Every image that has a name."""
+        layers: dict[str, list[tuple[Digest, Digest, Digest]]] = {}
+        with self._lock:
+            images = self._db.execute(
+                "SELECT digest, config, size FROM images WHERE digest IN (SELECT image FROM refs)"
+            ).fetchall()
+            rows = self._db.execute(
+                "SELECT image, blob, diff_id, chain_id FROM layers ORDER BY image, position"
+            ).fetchall()
+        for image, blob, diff_id, chain_id in rows:
+            layers.setdefault(image, []).append((Digest(blob), Digest(diff_id), Digest(chain_id)))
+        return {
+            Digest(d): ImageRow(Digest(d), Digest(config), size, tuple(layers.get(d, ())))
+            for d, config, size in images
+        }
+
+    def lease(self, holder: str, digests: Iterable[Digest]) -> None:
+        """Keep blobs and layers for a holder, whether an image needs them or not."""
+        with self._transaction():
+            rows = [(holder, str(digest)) for digest in digests]
+            self._db.executemany("INSERT OR IGNORE INTO leases VALUES (?, ?)", rows)
+
+    def release(self, holder: str) -> None:
+        with self._transaction():
+            self._db.execute("DELETE FROM leases WHERE holder = ?", (holder,))
 
     def _names(self) -> dict[str, Digest]:
         rows = self._db.execute("SELECT name, image FROM refs ORDER BY name").fetchall()

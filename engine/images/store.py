@@ -3,7 +3,7 @@
     oci-layout, index.json, blobs/   an OCI image layout, valid at every moment for any other tool
     images.sqlite                    names, and the edges from images to blobs and layers
     layers/                          unpacked layers, shared by diff id
-    tmp/  locks/                     unfinished work, and who is at it
+    tmp/  locks/  leases/            unfinished work, and who is at it
 
 Any number of processes may use one store. Nothing is visible before it is complete, so a process
 that is killed anywhere leaves only folders in `tmp`, which the next one sweeps. The folder is
@@ -11,9 +11,8 @@ closed to other users: an unpacked layer holds set-uid files (CVE-2021-41091).
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,12 +21,14 @@ import msgspec
 from engine.images import archive, stream
 from engine.images.blobs import BlobStore
 from engine.images.catalog import Catalog, ImageRow
+from engine.images.checking import Finding, check
+from engine.images.collecting import Garbage, Reclaimed, Usage, garbage, usage
 from engine.images.errors import BadImage, BadLayer, BadReference, ImageNotFound
 from engine.images.layers.index import LayerIndex
 from engine.images.layers.mounts import trees
 from engine.images.layers.pool import LayerPool
 from engine.images.reference import Reference
-from engine.images.staging import locked, replace, sweep
+from engine.images.staging import locked, replace, staging, sweep
 from engine.images.tar import Limits
 from engine.images.types import (
     CONFIG_LIMIT,
@@ -44,15 +45,6 @@ from engine.images.types import (
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
 
-@dataclass(frozen=True, slots=True)
-class Reclaimed:
-    """What a garbage collection removed. Bytes are of compressed blobs and of unpacked layers."""
-
-    blobs: int
-    layers: int
-    size: int
-
-
 class ImageStore:
     """The images under `root`, made when it is not there. Safe to use from several threads.
 
@@ -63,7 +55,7 @@ class ImageStore:
         self.root = root.absolute()
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(self.root, 0o700)
-        for name in ("blobs", "blobs/sha256", "layers", "tmp", "locks"):
+        for name in ("blobs", "blobs/sha256", "layers", "tmp", "locks", "leases"):
             (self.root / name).mkdir(mode=0o700, exist_ok=True)
         self.blobs = BlobStore(self.root)
         self.layers = LayerPool(self.root, driver, limits or Limits())
@@ -216,21 +208,64 @@ class ImageStore:
         return [self.layers.index(layer.diff_id, chain_id) for layer, chain_id in pairs]
 
     def gc(self) -> Reclaimed:
-        """Remove the blobs and layers that no named image needs. Waits for loads to finish."""
-        blobs = layers = size = 0
+        """Remove the blobs and layers that no named image needs and nobody has on lease. Waits for
+        loads to finish."""
         with locked(self.root / "locks" / "store"):
-            kept = self._catalog.prune()
-            for digest in self.blobs.all():
-                if str(digest) not in kept.blobs:
-                    size += self.blobs.discard(digest)
-                    blobs += 1
-            for key in self.layers.all():
-                if f"sha256:{key}" not in kept.layers:
-                    freed = self.layers.discard(key)
-                    if freed is not None:
-                        size += freed
-                        layers += 1
-        return Reclaimed(blobs, layers, size)
+            self._catalog.prune(self._holders())
+            return self._garbage().discard(self.blobs, self.layers)
+
+    def garbage(self) -> Garbage:
+        """What gc() would remove, were it called now; it removes nothing."""
+        with self.busy():
+            return self._garbage()
+
+    def _garbage(self) -> Garbage:
+        return garbage(self.blobs, self.layers, self._catalog.needed(self._holders()))
+
+    def usage(self) -> dict[Digest, Usage]:
+        """What each image takes, alone and together with others."""
+        return usage(self._catalog.edges(), self.blobs, self.layers)
+
+    def check(self, *, repair: bool = False) -> list[Finding]:
+        """Read everything again and say what is not as it should be; `repair` removes it.
+
+        Damaged layers are then made again when they are needed, and images that miss a blob have no
+        name any more: they are to be pulled or loaded again.
+        """
+        with locked(self.root / "locks" / "store", shared=not repair):
+            findings = check(self._catalog.edges(), self._named(), self.blobs, self.layers)
+            if repair:
+                for finding in findings:
+                    finding.repair(self.blobs, self.layers)
+                for name in {name for finding in findings for name in finding.names}:
+                    self._catalog.remove(name, self._write_index)
+                self._parsed.clear()
+        return findings
+
+    def _named(self) -> dict[Digest, list[str]]:
+        names: dict[Digest, list[str]] = {}
+        for name, digest in self._catalog.names().items():
+            names.setdefault(digest, []).append(name)
+        return names
+
+    @contextmanager
+    def lease(self, digests: Iterable[Digest]) -> Iterator[None]:
+        """While this is held these blobs and layers are not collected, be they there or not yet.
+
+        A lease ends with its process, however that ends.
+        """
+        with staging(self.root / "leases") as holder:
+            with self.busy():
+                self._catalog.lease(holder.name, digests)
+            try:
+                yield
+            finally:
+                self._catalog.release(holder.name)
+
+    def _holders(self) -> list[str]:
+        """Who holds a lease and lives."""
+        sweep(self.root / "leases")
+        return os.listdir(self.root / "leases")
 
     @contextmanager
     def busy(self) -> Iterator[None]:

@@ -33,13 +33,15 @@ def opaque() -> bytes:
 class Unpacked:
     """What a driver found out while it made a layer ready.
 
-    `size` is the bytes of its files; `tree` is what it holds, of which the index is made.
+    `size` is the bytes of its files, `archive` those of the archive where it was kept; `tree` is
+    what it holds, of which the index is made.
     """
 
     entries: int
     size: int
     dependent: bool
     tree: Tree
+    archive: int = 0
 
 
 class LayerDriver(Protocol):

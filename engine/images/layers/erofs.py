@@ -88,7 +88,7 @@ class _Keeping:
             self._finish()
         except OSError as error:
             raise ImageError(f"{error.strerror} while it was written") from error
-        return Unpacked(self._entries, self._size, dependent, self._tree)
+        return Unpacked(self._entries, self._size, dependent, self._tree, self.length)
 
     def _kept(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:

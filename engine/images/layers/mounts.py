@@ -11,6 +11,7 @@ a layer; the last to let go unmounts, after a crash the next one's last.
 
 import fcntl
 import os
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -108,7 +109,7 @@ class LayerMounts:
         self._turn = locks / "mounting"
         # A lock is the same in every namespace, a mount is not.
         self._users = locks / f"mounts-{os.stat(_SELF).st_ino}"
-        self._held: int | None = None
+        self._let_go: Callable[[], object] | None = None
         self._there: dict[int, set[_Mount]] = {}  # by keeper
 
     def need(self, layers: Sequence[Path], way: Way, keeper: int | None = None) -> None:
@@ -119,7 +120,7 @@ class LayerMounts:
         there = None if keeper is None else self._there.get(keeper, set())
         mounts = [_mounted(layer) for layer in layers]
         if (
-            self._held is not None
+            self._let_go is not None
             and None not in mounts
             and (there is None or there.issuperset(mounts))
         ):
@@ -144,23 +145,18 @@ class LayerMounts:
             _unmount([layer])
 
     def close(self) -> None:
-        """Unmount what nobody else in this namespace needs."""
+        """Unmount what nobody else in this namespace needs; at the latest done when this goes."""
         with locked(self._turn):
             self._hold()
-            assert self._held is not None
-            try:
-                fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _unmount(self._folder.iterdir())
-            except BlockingIOError:
-                pass  # the other one will
-            finally:
-                os.close(self._held)
-                self._held = None
+        assert self._let_go is not None
+        self._let_go()
+        self._let_go = None
 
     def _hold(self) -> None:
-        if self._held is None:
-            self._held = os.open(self._users, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._held, fcntl.LOCK_SH)
+        if self._let_go is None:
+            held = os.open(self._users, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(held, fcntl.LOCK_SH)
+            self._let_go = weakref.finalize(self, _release, held, self._turn, self._folder)
 
     def _copy(self, layers: Sequence[Path], keeper: int) -> None:
         copies = {}
@@ -178,6 +174,19 @@ class LayerMounts:
         finally:
             for copy in copies.values():
                 os.close(copy)
+
+
+def _release(held: int, turn: Path, folder: Path) -> None:
+    try:
+        with locked(turn):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _unmount(folder.iterdir())
+    except BlockingIOError:
+        pass  # the other one will
+    except FileNotFoundError:
+        pass  # somebody removed the store
+    finally:
+        os.close(held)
 
 
 def _mounted(layer: Path) -> _Mount | None:

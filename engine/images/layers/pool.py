@@ -31,6 +31,7 @@ from engine.images.layers.erofs import IMAGE
 from engine.images.layers.index import LayerIndex, write_index
 from engine.images.layers.mounts import LayerMounts, trees
 from engine.images.layers.tree import ROOT
+from engine.images.layers.verify import verify_archive, verify_tree
 from engine.images.staging import locked, staging
 from engine.images.tar import Limits
 from engine.images.types import Digest
@@ -49,6 +50,7 @@ class Facts(msgspec.Struct, frozen=True):
     opaque: bool
     boot: str
     mounted: bool = False
+    archive: int = 0  # bytes of the plain archive
 
 
 class LayerPool:
@@ -152,6 +154,7 @@ class LayerPool:
                 opaque=done.tree.is_opaque(ROOT),
                 boot=self.boot,
                 mounted=(layer / IMAGE).exists(),
+                archive=done.archive,
             )
             write_index(done.tree, layer / index.NAME)
             (layer / "layer.json").write_bytes(msgspec.json.encode(facts))
@@ -165,6 +168,26 @@ class LayerPool:
     def all(self) -> list[str]:
         """The keys of all ready layers: the hex digits of a diff id or a chain id."""
         return os.listdir(self._folder)
+
+    def size(self, key: str) -> int:
+        """The bytes of a layer's files; 0 when it is none that can be relied upon."""
+        facts = self._read(key)
+        return facts.size if facts else 0
+
+    def in_use(self, key: str) -> bool:
+        """Whether a container stands on a layer."""
+        return _uses(self._folder / key)
+
+    def verify(self, key: str) -> None:
+        """Read a layer through. Raise ImageError saying what is not as it was made."""
+        layer, facts = self._folder / key, self._read(key)
+        if facts is None:
+            raise ImageError("was made in an earlier boot, or is not whole; it is made again")
+        with LayerIndex.open(layer / index.NAME) as entries:
+            if facts.mounted:
+                verify_archive(layer, Digest(facts.diff_id), facts.archive)
+            else:
+                verify_tree(layer / FS, entries)
 
     def discard(self, key: str) -> int | None:
         """Remove a layer; return its size, or None when a container still stands on it."""

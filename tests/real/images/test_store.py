@@ -269,12 +269,12 @@ def dying(function):
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*args, **kwargs)
     return call
-for name in ("rename", "fsync", "mkdir", "replace", "rmdir", "unlink"):
+for name in ("rename", "fsync", "mkdir", "replace", "rmdir", "unlink", "write", "symlink", "mknod"):
     setattr(os, name, dying(getattr(os, name)))
 from engine.images.store import ImageStore
-store = ImageStore(Path(sys.argv[1]))
+store = ImageStore(Path(sys.argv[1]), driver=sys.argv[4])
 for image in store.load(Path(sys.argv[2])):
-    store.prepare(image)
+    store.ready(image)
 store.remove("a/two:1")
 """
 
@@ -302,13 +302,16 @@ def test_several_threads_unpack_a_layer_once(
 # Dies by its own hand at the Nth call of one of these: every step that makes something visible.
 
 
-def test_killed_anywhere_leaves_a_whole_store(tmp_path: Path, layout: Path) -> None:
+@pytest.mark.parametrize("driver", ["dir", "erofs"])
+def test_killed_anywhere_leaves_a_whole_store(tmp_path: Path, layout: Path, driver: str) -> None:
     step = killed = 0
     while True:
         root = tmp_path / f"store{step}"
-        done = subprocess.run([sys.executable, "-c", _DIE, root, layout, str(step)], check=False)
-        store = ImageStore(root)
+        command = [sys.executable, "-c", _DIE, root, layout, str(step), driver]
+        done = subprocess.run(command, check=False)
+        store = ImageStore(root, driver=driver)
         assert list((root / "tmp").iterdir()) == [], "swept"
+        assert store.check() == []
         for image in store.images():
             for lowerdir in store.prepare(image):
                 assert any((lowerdir / "d" / name).exists() for name in ("one", "two"))
@@ -323,7 +326,7 @@ def test_killed_anywhere_leaves_a_whole_store(tmp_path: Path, layout: Path) -> N
             break
         assert done.returncode == -signal.SIGKILL
         killed += 1
-        step += 1 + step // 5
+        step += 1 + step // 3
     assert killed > 8
 
 

@@ -42,7 +42,7 @@ def left_alone(world: World) -> None:
     assert world.blobs() == []
     assert world.other.seen == []
     folders = {path.name for path in world.store.root.iterdir() if path.is_dir()}
-    assert folders == {"blobs", "layers", "tmp", "locks", "ingest"}
+    assert folders == {"blobs", "layers", "tmp", "locks", "leases", "ingest"}
     parts = [path.name for path in (world.store.root / "ingest").iterdir()]
     assert all(len(name) == 64 + len(".part") for name in parts)
 
