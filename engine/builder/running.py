@@ -25,6 +25,7 @@ from engine.images.archive import host_platform
 from engine.images.containerfile.instructions import Instruction
 from engine.images.containerfile.problem import ContainerfileError, Place
 from engine.images.containerfile.settings import DEFAULT_SHELL
+from engine.images.errors import ImageError
 from engine.images.readwrite import mount_points, write_layer
 from engine.images.rootfs import Rootfs, create_rootfs, remove_rootfs
 from engine.images.types import Digest
@@ -87,6 +88,7 @@ class _Command:
         self.cwd = build.workdir
         self.named = build.settings.get("User") or ""
         self.variables = build.variables()
+        self._proxies = build.proxies()
         self.user = User()
         self.home = "/"
 
@@ -111,7 +113,8 @@ class _Command:
         return (self.args, self.script, self.cwd, self.named, sorted(self.variables.items()))
 
     def spec(self, secrets: Mapping[str, str]) -> Spec:
-        variables = {"PATH": DEFAULT_PATH, "HOME": self.home, **self.variables, **secrets}
+        own = {"PATH": DEFAULT_PATH, "HOME": self.home}
+        variables = {**own, **self._proxies, **self.variables, **secrets}
         env = tuple(f"{name}={value}" for name, value in variables.items())
         return default_spec(self.args, env=env, cwd=self.cwd, user=self.user)
 
@@ -191,7 +194,9 @@ async def _run(
                 raise _failed(step, state.exit_code, state.oom_killed, list(output.last))
             places = [mount.destination for mount in binds]
             return await asyncio.to_thread(_layer, build, rootfs, lowerdirs, places)
-    except (RuntimeFailure, PlanError, OSError) as error:
+    except ContainerfileError:
+        raise
+    except (RuntimeFailure, PlanError, ImageError, OSError) as error:
         raise step.instruction.statement.error(f"RUN: {error}") from error
 
 

@@ -68,8 +68,11 @@ class StageBuild:
 
     def variables(self) -> dict[str, str]:
         """What a command sees: arguments, and over them the image's environment."""
-        proxies = {name: self.site.given[name] for name in PROXIES if name in self.site.given}
-        return {**proxies, **self.arguments, **environment(self.settings)}
+        return {**self.arguments, **environment(self.settings)}
+
+    def proxies(self) -> dict[str, str]:
+        """What it sees besides, and what nothing depends on."""
+        return {name: self.site.given[name] for name in PROXIES if name in self.site.given}
 
     async def lowerdirs(self) -> list[Path]:
         """The ready layers there are so far, top first."""

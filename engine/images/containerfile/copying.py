@@ -133,6 +133,7 @@ class Copy:
 
     def _have(self, place: Parts, rule: Rule) -> None:
         """One directory, as the image has it or new."""
+        _refuse_whiteout(place)
         item = self._items.get(place)
         if item is not None:
             if item.entry.kind != DIRECTORY:
@@ -236,8 +237,7 @@ class Copy:
     def _put(self, target: Parts, item: _Item, rule: Rule) -> None:
         if not target:
             raise CopyError("/: is a directory, and a file cannot be there")
-        if target[-1].startswith(WHITEOUT):
-            raise CopyError(f"{_shown(target)}: a layer cannot hold names that begin with '.wh.'")
+        _refuse_whiteout(target)
         place = (*self.folder(target[:-1], rule), target[-1])
         folder = item.entry.kind == DIRECTORY
         known, below = self._items.get(place), self._view.lookup(place)
@@ -251,6 +251,12 @@ class Copy:
             raise CopyError(f"{_shown(place)}: is a file, and a directory cannot replace it")
         item.entry.parts = place
         self._items[place] = item
+
+
+def _refuse_whiteout(place: Parts) -> None:
+    """Such a name would delete a file of the image."""
+    if place[-1].startswith(WHITEOUT):
+        raise CopyError(f"{_shown(place)}: a layer cannot hold names that begin with '.wh.'")
 
 
 def _contents(tree: Tree, real: Parts) -> Iterator[bytes]:

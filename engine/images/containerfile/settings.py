@@ -91,7 +91,8 @@ def apply(
         case "HEALTHCHECK":
             return _with(settings, Healthcheck=_healthcheck(instruction, shell))
         case "ONBUILD":
-            triggers = [*(settings.get("OnBuild") or ()), instruction.statement.text]
+            bodies = "".join(f"\n{each.body}{each.name}" for each in instruction.heredocs)
+            triggers = [*(settings.get("OnBuild") or ()), instruction.statement.text + bodies]
             return _with(settings, OnBuild=triggers)
     raise instruction.statement.error(f"{instruction.name} makes no setting")
 
