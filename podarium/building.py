@@ -44,6 +44,7 @@ def build(
     from engine.builder.events import unwatched
     from engine.builder.site import Options
     from engine.images.registry import platforms
+    from engine.linux.mountns import own_mount_namespace
     from engine.runtime.errors import RuntimeFailure
 
     if not context.is_dir():
@@ -67,6 +68,8 @@ def build(
             pull=_puller(home),
         )
         watch = unwatched if quiet else _Progress().show
+        if os.geteuid() == 0:
+            own_mount_namespace()  # what is mounted for containers goes with us
         image = asyncio.run(build(store_of(home), home, options, watch))
     except (ImageError, RuntimeFailure, OSError) as error:
         raise Failure(str(error)) from None

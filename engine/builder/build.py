@@ -44,7 +44,7 @@ async def _target(site: Site) -> Draft:
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     for task in done:
         task.result()
-    return (await site.stage(target)).draft
+    return await site.stage(target)
 
 
 def _name(site: Site, draft: Draft) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from engine.images.containerfile.tree import (
     layers_tree,
 )
 from engine.images.containerfile.words import Word, WordError, expand_document
+from engine.images.draft import Draft
 from engine.images.errors import ImageError
 from engine.images.staging import staging
 
@@ -40,17 +41,19 @@ async def copy(build: StageBuild, step: Step) -> Outcome:
     word = instruction.flag("from")
     layers = await build.source(instruction, word) if word else None
     linked = (flag := instruction.flag("link")) is not None and flag.text != "false"
-    below = [] if linked else await build.lowerdirs()
+    below = Draft() if linked else build.draft
     copying = _Copying(build, instruction, rule, layers, below)
     return await asyncio.to_thread(copying.run)
 
 
 async def workdir(build: StageBuild, step: Step) -> Outcome:
     """Have the working directory; no layer when the image has it."""
-    below = await build.lowerdirs()
 
     def make() -> Outcome:
-        with Copy(below, now=build.site.now * _NS) as plan:
+        with (
+            build.site.opened(build.draft) as below,
+            Copy(below, now=build.site.now * _NS) as plan,
+        ):
             if plan.is_directory(build.workdir):
                 return Outcome(build.site.unchanged(build.draft), True)
             try:
@@ -109,8 +112,8 @@ class _Copying:
         build: StageBuild,
         instruction: Instruction,
         rule: Rule,
-        layers: tuple[Sequence[Path], str] | None,
-        below: Sequence[Path],
+        layers: tuple[Draft, str] | None,
+        below: Draft,
     ) -> None:
         self._build = build
         self._instruction = instruction
@@ -126,7 +129,9 @@ class _Copying:
         into = to.endswith("/") or to.split("/")[-1] in (".", "..")
         word = last
         with self._open:
-            plan = self._open.enter_context(Copy(self._below, now=self._build.site.now * _NS))
+            site = self._build.site
+            below = self._open.enter_context(site.opened(self._below))
+            plan = self._open.enter_context(Copy(below, now=site.now * _NS))
             tree = self._tree()
             try:
                 into = into or self._rule.parents or plan.is_directory(target)
@@ -143,9 +148,11 @@ class _Copying:
                 raise self._instruction.statement.error(what, word.offset) from None
 
     def _tree(self) -> Tree:
-        if self._layers is not None:
-            return self._open.enter_context(layers_tree(*self._layers))
         site = self._build.site
+        if self._layers is not None:
+            draft, title = self._layers
+            lowerdirs = self._open.enter_context(site.opened(draft))
+            return self._open.enter_context(layers_tree(lowerdirs, title))
         return self._open.enter_context(context_tree(site.options.context, site.rules))
 
     def _add(

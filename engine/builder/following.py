@@ -8,7 +8,7 @@ from dataclasses import replace
 from engine.builder.events import Began, Done
 from engine.builder.files import copy, workdir
 from engine.builder.running import run
-from engine.builder.site import Made, Site
+from engine.builder.site import Site
 from engine.builder.stage import Outcome, StageBuild, Step
 from engine.images.containerfile.instructions import Instruction, parse
 from engine.images.containerfile.settings import apply
@@ -17,7 +17,7 @@ from engine.images.draft import Draft
 from engine.images.registry import platforms
 
 
-async def build_stage(site: Site, stage: Stage) -> Made:
+async def build_stage(site: Site, stage: Stage) -> Draft:
     """Raise ContainerfileError, BuildError, ImageError."""
     build = StageBuild(site, stage)
     steps = [*await _begin(build), *stage.steps]
@@ -33,7 +33,7 @@ async def build_stage(site: Site, stage: Stage) -> Made:
         size = site.store.blobs.size(layer) if layer else 0
         cached = outcome is not None and outcome.cached
         site.watch(Done(step.number, seconds, cached, layer, size))
-    return Made(build.draft, tuple(await build.lowerdirs()))
+    return build.draft
 
 
 async def _begin(build: StageBuild) -> list[Instruction]:
@@ -45,10 +45,9 @@ async def _begin(build: StageBuild) -> list[Instruction]:
         build.draft = Draft(platform=platform)
         return []
     if isinstance(base, int):
-        made, name = await build.site.stage(base), build.site.file.stages[base].title
+        build.draft, name = await build.site.stage(base), build.site.file.stages[base].title
     else:
-        made, name = await build.site.image(base, platform), base
-    build.begin(made)
+        build.draft, name = await build.site.image(base, platform), base
     triggers = build.settings.get("OnBuild") or ()
     if triggers:
         settings = {key: value for key, value in build.settings.items() if key != "OnBuild"}

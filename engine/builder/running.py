@@ -155,10 +155,11 @@ async def _run(
 ) -> Digest | None:
     """Run it; return the layer, None when it changed nothing."""
     shop = await build.site.workshop()
-    lowerdirs = await build.lowerdirs()
     id = secrets.token_hex(8)
     try:
         sandbox = await shop.sandbox(outside=outside)
+        image, store = build.draft.image(), build.site.store
+        lowerdirs = await asyncio.to_thread(store.prepare, image, keeper=shop.keeper_pid)
         resolv = await asyncio.to_thread(_resolv_conf) if outside else b""
         async with AsyncExitStack() as stack:
             rootfs = await asyncio.to_thread(_root, lowerdirs, shop.folder(id), resolv)

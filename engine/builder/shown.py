@@ -14,7 +14,8 @@ from engine.builder.stage import StageBuild, Step
 from engine.images.containerfile.copying import Copy, CopyError, Rule
 from engine.images.containerfile.ignore import BadPattern
 from engine.images.containerfile.tree import NotThere, Tree, context_tree, layers_tree
-from engine.images.layers.dir import DirDriver
+from engine.images.draft import Draft
+from engine.images.layers.dir import unpack
 from engine.images.staging import staging
 from engine.images.tar import Limits
 from engine.runtime.spec import Mount
@@ -31,7 +32,7 @@ class Shown:
         self._build = build
         self._instruction = step.instruction
         self._wishes = wishes
-        self._layers: dict[int, tuple[Sequence[Path], str]] = {}
+        self._layers: dict[int, tuple[Draft, str]] = {}
 
     async def identity(self) -> list[str]:
         """Of the files that are bound. Raise ContainerfileError."""
@@ -87,13 +88,8 @@ class Shown:
 
     def _planned(self, number: int, wish: RunMount, folder: Path | None) -> str:
         """Copy the files to `folder` and return its part that is shown; or tell their identity."""
-        site = self._build.site
         with ExitStack() as stack:
-            tree: Tree = stack.enter_context(
-                layers_tree(*self._layers[number])
-                if number in self._layers
-                else context_tree(site.options.context, site.rules)
-            )
+            tree = self._tree(number, stack)
             plan = stack.enter_context(Copy([], now=0))
             try:
                 plan.add(tree, tree.find(wish.source), f"/{_COPY}", Rule())
@@ -104,13 +100,20 @@ class Shown:
             if folder is None:
                 return plan.identity()
             packed, unpacked = folder / "tar", folder / "fs"
+            unpacked.mkdir(mode=0o755)
             with open(packed, "xb") as file:
                 plan.write(file.write, None)
-            unpacked.mkdir(mode=0o755)
             with open(packed, "rb") as file:
-                DirDriver().write(iter(lambda: file.read(1 << 20), b""), unpacked, [], Limits())
+                unpack(iter(lambda: file.read(1 << 20), b""), unpacked, [], Limits())
             packed.unlink()
         return f"fs/{_COPY}"
+
+    def _tree(self, number: int, stack: ExitStack) -> Tree:
+        site = self._build.site
+        if number not in self._layers:
+            return stack.enter_context(context_tree(site.options.context, site.rules))
+        draft, title = self._layers[number]
+        return stack.enter_context(layers_tree(stack.enter_context(site.opened(draft)), title))
 
     # cache
 

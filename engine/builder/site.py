@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +38,7 @@ from engine.images.store import ImageStore
 from engine.images.types import Digest, Platform
 
 Network = Literal["none", "host"]
-Work = Callable[["Site", Stage], Coroutine[Any, Any, "Made"]]
+Work = Callable[["Site", Stage], Coroutine[Any, Any, Draft]]
 Fill = Callable[[Callable[[bytes], object]], object]
 """Writes a layer's archive."""
 
@@ -66,14 +67,6 @@ class Options:
     pull: Callable[[str, Platform], object] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A stage's result, or an image: what it is and its ready layers, top first."""
-
-    draft: Draft
-    lowerdirs: tuple[Path, ...]
-
-
 class Site:
     """What all stages of a build share."""
 
@@ -99,8 +92,8 @@ class Site:
         self._work = work
         self._workshop: Workshop | None = None
         self._opening = asyncio.Lock()
-        self._stages: dict[int, asyncio.Task[Made]] = {}
-        self._images: dict[tuple[str, str], asyncio.Task[Made]] = {}
+        self._stages: dict[int, asyncio.Task[Draft]] = {}
+        self._images: dict[tuple[str, str], asyncio.Task[Draft]] = {}
         self._steps = 0
 
     async def close(self) -> None:
@@ -112,11 +105,11 @@ class Site:
         if self._workshop is not None:
             await self._workshop.close()
 
-    async def stage(self, index: int) -> Made:
+    async def stage(self, index: int) -> Draft:
         """What a stage made, once it has."""
         return await asyncio.shield(self.begin(self.file.stages[index]))
 
-    async def image(self, name: str, platform: Platform) -> Made:
+    async def image(self, name: str, platform: Platform) -> Draft:
         """An image of the store; it is got when it is not there. Raise ImageError."""
         key = (name, platforms.shown(platform))
         if key not in self._images:
@@ -135,6 +128,12 @@ class Site:
         """The number of one more step."""
         self._steps += 1
         return self._steps
+
+    @contextmanager
+    def opened(self, draft: Draft) -> Iterator[list[Path]]:
+        """A draft's layers, top first, to be read while the context lasts. Blocking."""
+        with self.store.opened(draft.image()) as lowerdirs:
+            yield lowerdirs
 
     def known(self, key: str) -> Known | None:
         """What the cache has under a key, if it may be used."""
@@ -173,14 +172,14 @@ class Site:
         layer = plain_layer(known.layer, self.store.blobs.size(known.layer))
         return draft.layered(layer, known.layer, text, known.created)
 
-    def begin(self, stage: Stage) -> asyncio.Task[Made]:
+    def begin(self, stage: Stage) -> asyncio.Task[Draft]:
         """The work at a stage, which is done once."""
         if stage.index not in self._stages:
             work = self._work(self, stage)
             self._stages[stage.index] = asyncio.create_task(work, name=stage.title)
         return self._stages[stage.index]
 
-    def _image(self, name: str, platform: Platform) -> Made:
+    def _image(self, name: str, platform: Platform) -> Draft:
         try:
             image = self.store.resolve(name)
         except ImageNotFound:
@@ -196,7 +195,7 @@ class Site:
             raise BuildError(
                 f"{name}: is for {platforms.shown(there)}, not {platforms.shown(platform)}"
             )
-        return Made(Draft.of(self.store, image), tuple(self.store.prepare(image)))
+        return Draft.of(self.store, image)
 
     def _remark_on_arguments(self, instructions: list[Instruction]) -> None:
         declared = {name.text for i in instructions if i.name == "ARG" for name, _ in i.pairs}

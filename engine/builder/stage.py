@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from engine.builder.cache import Known
-from engine.builder.site import Made, Site
+from engine.builder.site import Site
 from engine.images.accounts import Accounts
 from engine.images.containerfile.instructions import Instruction
 from engine.images.containerfile.settings import Settings, environment
@@ -45,8 +43,7 @@ class StageBuild:
         self.stage = stage
         self.draft = Draft(platform=site.platform)
         self.arguments: dict[str, str] = {}
-        self._lowerdirs: list[Path] | None = []
-        self._accounts: Accounts | None = None
+        self._accounts: tuple[str, Accounts] | None = None
 
     # What instructions need
 
@@ -74,39 +71,30 @@ class StageBuild:
         """What it sees besides, and what nothing depends on."""
         return {name: self.site.given[name] for name in PROXIES if name in self.site.given}
 
-    async def lowerdirs(self) -> list[Path]:
-        """The ready layers there are so far, top first."""
-        if self._lowerdirs is None:
-            image = self.draft.image()
-            self._lowerdirs = await asyncio.to_thread(self.site.store.prepare, image)
-        return self._lowerdirs
-
     async def accounts(self) -> Accounts:
-        if self._accounts is None:
-            lowerdirs = await self.lowerdirs()
-            self._accounts = await asyncio.to_thread(Accounts.of, lowerdirs)
-        return self._accounts
+        """Those of the image as it is by now."""
+        chain = self.draft.chain
+        if self._accounts is None or self._accounts[0] != chain:
+            self._accounts = chain, await asyncio.to_thread(self._read_accounts)
+        return self._accounts[1]
 
-    async def source(self, instruction: Instruction, word: Word) -> tuple[Sequence[Path], str]:
-        """What --from means: ready layers, and a title for people."""
+    async def source(self, instruction: Instruction, word: Word) -> tuple[Draft, str]:
+        """What --from means: a stage's or an image's draft, and a title for people."""
         origin = self.site.file.source(self.stage, instruction, word)
         if isinstance(origin, int):
             title = f"stage {self.site.file.stages[origin].title}"
-            return (await self.site.stage(origin)).lowerdirs, title
-        made = await self.site.image(origin, self.draft.platform)
-        return made.lowerdirs, f"image {origin}"
+            return await self.site.stage(origin), title
+        return await self.site.image(origin, self.draft.platform), f"image {origin}"
 
     def key(self, *fields: object) -> str:
         """Of a step that depends on these, besides the format of layers and their times."""
         facts = (VERSION, self.site.options.epoch, *fields)
         return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
 
-    def begin(self, made: Made) -> None:
-        """Stand on what another stage or an image is."""
-        self.draft, self._lowerdirs = made.draft, list(made.lowerdirs)
-
     def take(self, step: Step, outcome: Outcome) -> None:
         """Go on from what a step made."""
         self.draft = self.site.layered(self.draft, outcome.known, step.instruction.text)
-        if outcome.known.layer is not None:
-            self._lowerdirs = self._accounts = None
+
+    def _read_accounts(self) -> Accounts:
+        with self.site.opened(self.draft) as lowerdirs:
+            return Accounts.of(lowerdirs)

@@ -73,6 +73,12 @@ class Workshop:
         if left:
             raise BuildError(f"left behind by the build: {', '.join(left)}")
 
+    @property
+    def keeper_pid(self) -> int:
+        """After sandbox(): where containers begin."""
+        assert self._runtime is not None
+        return self._runtime.keeper_pid
+
     def folder(self, id: str) -> Path:
         """A container's, in the shape that teardown() knows."""
         return self.node.pods / SANDBOX / "containers" / id / "0"

@@ -115,18 +115,18 @@ def test_a_root_filesystem_becomes_an_image(store: ImageStore) -> None:
     assert store.blobs.path(images[0].layers[0].digest).read_bytes() == plain
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"no archive",
-        tar(),
-        tar(file("x", b"y"))[:700],
-        tar(file("../x", b"y")),
-        gzip.compress(tar(file("x", b"y")))[:-9],
-        tar(file("x", b"y"), device("z", tarfile.CHRTYPE, 0, 0)),
-    ],
-)
+BROKEN = {
+    "empty": b"",
+    "text": b"no archive",
+    "nothing in it": tar(),
+    "cut short": tar(file("x", b"y"))[:700],
+    "out of it": tar(file("../x", b"y")),
+    "half a gzip": gzip.compress(tar(file("x", b"y")), mtime=0)[:-9],
+    "a whiteout's device": tar(file("x", b"y"), device("z", tarfile.CHRTYPE, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
 def test_what_is_no_root_filesystem_leaves_nothing(store: ImageStore, data: bytes) -> None:
     before, names = set(store.blobs.all()), store.references()
     with pytest.raises((BadLayer, BadImage)):

@@ -100,13 +100,13 @@ class Shop:
         return log.said()
 
     def read(self, image: Image, path: str) -> bytes:
-        with StackView(self.store.prepare(image)) as view:
+        with self.store.opened(image) as layers, StackView(layers) as view:
             data = view.read(tuple(path.encode().strip(b"/").split(b"/")), 1 << 20)
         assert data is not None, path
         return data
 
     def stat(self, image: Image, path: str) -> os.stat_result | None:
-        with StackView(self.store.prepare(image)) as view:
+        with self.store.opened(image) as layers, StackView(layers) as view:
             found = view.lookup(tuple(path.encode().strip(b"/").split(b"/")))
         return found.status if found else None
 
