@@ -109,6 +109,12 @@ def pid_alive(pid: int, started: int) -> bool:
     return int(fields[19]) == started and fields[0] not in (b"Z", b"X")
 
 
+def has_executed(pid: int) -> bool:
+    """Whether it has executed a program since it was forked; one that has ended still tells."""
+    # PF_FORKNOEXEC of <linux/sched.h>, in field 9 of proc_pid_stat(5).
+    return not int(_stat(pid)[6]) & 0x40
+
+
 def _stat(pid: int) -> list[bytes]:
     """Fields 3 and on of proc_pid_stat(5); the command before them may hold any byte but NUL."""
     with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:

@@ -1,15 +1,23 @@
 """What runs between clone and exec: apply every operation, and tell the keeper how it went.
 
-The child writes to a close-on-exec pipe, whose end without a failure means that the exec happened:
+It may be given all operations at once, or some, and the others later; and as a container's process
+it waits, before it takes its standard streams, for the word that its cgroup has its limits. It
+writes to the descriptor `report`, whose end after "ready" means that the exec happened:
 
-    ("ready", microseconds of each operation, warnings, monotonic ns)     just before the last one
+    ("begun",)      of several parts the first is done
+    ("ready", microseconds of each operation, warnings, monotonic ns)       all but the exec is
     ("failed", index of the operation, errno, text, object)
+
+and, where that is a socket, reads from it, in this order:
+
+    (operations, encoded)                the others
+    (hold, names of ENDS), with these    its cgroup has its limits
+    GO                                   execute; asked for only with `hold`
 """
 
 from __future__ import annotations
 
 import gc
-import io
 import marshal
 import os
 import resource
@@ -17,61 +25,63 @@ import time
 
 from engine.linux.process import close_range
 from engine.runtime.ops.base import Context, Op, shown
+from engine.runtime.ops.process import Exec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Iterable
     from typing import Any, NoReturn
 
+    from engine.linux.doorstep import Doorstep
 
-ENDS = ("report", "stdin", "stdout", "stderr", "console")
-"""Of a Context's descriptors those that a process which was prepared is sent."""
+ENDS = ("stdin", "stdout", "stderr", "console")
+"""Of a Context's descriptors those that a container's process is sent."""
+
+GO = b"."
 
 
 def run(
-    ops: list[Op], context: Context, open_files: tuple[int, int], done: tuple[int, ...] = ()
+    ops: Iterable[Op],
+    context: Context,
+    open_files: tuple[int, int],
+    done: tuple[int, ...] = (),
+    *,
+    doorstep: Doorstep | None = None,
 ) -> NoReturn:
     """Become the container's process, or end with status 127. `open_files`: its RLIMIT_NOFILE;
-    `done`: what the operations took that were applied for it before."""
+    `done`: what the operations took that were applied for it before; `doorstep`: where it can be
+    told to hold."""
     trace = [*done]
     try:
         _begin(open_files)
-        _execute(ops, context, trace)
+        _execute(list(ops), context, trace, doorstep)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the keeper must hear of it
         fail(error, context, trace)
     os._exit(127)
 
 
-def wait(
-    ops: list[Op], context: Context, open_files: tuple[int, int], sock: socket.socket
+def begin(
+    ops: Iterable[Op], context: Context, open_files: tuple[int, int], doorstep: Doorstep
 ) -> NoReturn:
-    """The same in two parts: apply `ops`, tell so by a byte, and wait on `sock` for (names of ENDS,
-    the other ops encoded) with those descriptors. A failure waits too, for one to hear of it."""
-    # What only a keeper needs, and has.
-    from engine.runtime import wire
+    """The same in two parts: apply `ops`, tell so, and wait for the others. A failure waits too,
+    for one to hear of it."""
     from engine.runtime.ops.codec import decode
 
     trace: list[int] = []
     failure: BaseException | None = None
     try:
-        _close_all_but(sock.fileno(), *context.namespaces.values())
+        _close_all_but(context.report, *context.namespaces.values())
         _begin(open_files)
         apply(ops, context, trace)
-        _close_all_but(sock.fileno(), context.root, context.stage)
+        _close_all_but(context.report, context.root, context.stage)
     except BaseException as error:  # noqa: BLE001
         failure = error
     try:
-        sock.send(b"r")
-        received = wire.receive(sock)
-        if received is None:
-            os._exit(0)
-        (ends, rest), fds = received
-        sock.close()
-        for name, fd in zip(ends, fds, strict=True):
-            setattr(context, name, fd)
+        _tell(context, ("begun",))
+        rest, _ = _hear(context)
         if failure is not None:
             raise failure
-        _execute([decode(op) for op in rest], context, trace)
+        _execute([decode(op) for op in rest], context, trace, doorstep)
     except BaseException as error:  # noqa: BLE001
         fail(error, context, trace)
     os._exit(127)
@@ -84,7 +94,7 @@ def _begin(open_files: tuple[int, int]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
 
 
-def apply(ops: list[Op], context: Context, trace: list[int]) -> None:
+def apply(ops: Iterable[Op], context: Context, trace: list[int]) -> None:
     """One after the other, each adding the microseconds it took. Raise OSError."""
     for op in ops:
         began = time.monotonic_ns()
@@ -92,12 +102,50 @@ def apply(ops: list[Op], context: Context, trace: list[int]) -> None:
         trace.append((time.monotonic_ns() - began) // 1000)
 
 
-def _execute(ops: list[Op], context: Context, trace: list[int]) -> None:
+def _execute(ops: list[Op], context: Context, trace: list[int], doorstep: Doorstep | None) -> None:
     """The last one executes the program."""
+    hold = False
     *before, last = ops
-    apply(before, context, trace)
-    _send(context.report, ("ready", trace, context.warnings, time.monotonic_ns()))
+    streams = next((n for n, op in enumerate(before) if op.STREAMS), len(before))
+    apply(before[:streams], context, trace)
+    if max(context.stdout, context.console) < 0 and streams < len(before):
+        hold = _take_ends(context)
+    apply(before[streams:], context, trace)
+    if hold:
+        assert doorstep is not None
+        assert isinstance(last, Exec)
+        env = tuple(b"%s=%s" % variable for variable in last.variables().items())
+        doorstep.lay_down(context.report, last.find(), last.argv, env)
+        _tell_ready(context, trace)
+        doorstep.wait()
+    _tell_ready(context, trace)
     last.apply(context)
+
+
+def _tell_ready(context: Context, trace: list[int]) -> None:
+    _tell(context, ("ready", trace, context.warnings, time.monotonic_ns()))
+
+
+def _take_ends(context: Context) -> bool:
+    """Whether to hold before the exec."""
+    (hold, names), fds = _hear(context)
+    for name, fd in zip(names, fds, strict=True):
+        setattr(context, name, fd)
+    return bool(hold)
+
+
+def _hear(context: Context) -> tuple[tuple[Any, ...], list[int]]:
+    # What only a keeper needs, and has.
+    import socket
+
+    from engine.runtime import wire
+
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=context.report)
+    received = wire.receive(sock)
+    sock.detach()
+    if received is None:
+        os._exit(0)
+    return received
 
 
 def _close_all_but(*kept: int) -> None:
@@ -116,7 +164,7 @@ def fail(error: BaseException, context: Context, trace: list[int]) -> None:
         number, text, about = error.errno or 0, error.strerror or str(error), _about(error)
     else:
         number, text, about = 0, repr(error), ""
-    _send(context.report, ("failed", len(trace), number, text, about))
+    _tell(context, ("failed", len(trace), number, text, about))
 
 
 def _about(error: OSError) -> str:
@@ -124,14 +172,5 @@ def _about(error: OSError) -> str:
     return shown(name) if isinstance(name, bytes) else str(name or "")
 
 
-def _send(pipe: int, message: tuple[object, ...]) -> None:
-    os.write(pipe, marshal.dumps(message))  # type: ignore[arg-type]
-
-
-def reports(data: bytes) -> list[tuple[Any, ...]]:
-    """The messages that a child wrote."""
-    stream = io.BytesIO(data)
-    found = []
-    while stream.tell() < len(data):
-        found.append(marshal.load(stream))
-    return found
+def _tell(context: Context, message: tuple[object, ...]) -> None:
+    os.write(context.report, marshal.dumps(message))  # type: ignore[arg-type]

@@ -1,8 +1,9 @@
 """From what a container is to be, to the list of operations that makes it so. Pure.
 
-The order is the contract: cgroup first, so that nothing of the container runs unlimited; the
-kernel's own filesystems, which can be made ahead; mounts before the root is left; capabilities,
-then no_new_privileges, then seccomp as late as can be; descriptors closed last.
+The order is the contract: the cgroup first, and its limits before the process is given its
+streams, so that no program runs unlimited; the kernel's own filesystems, which can be made ahead;
+mounts before the root is left; capabilities, then no_new_privileges, then seccomp as late as can
+be; descriptors closed last.
 """
 
 from __future__ import annotations
@@ -103,7 +104,17 @@ class Preparation:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Preparation):
-    """A whole start."""
+    """A whole start. The keeper applies `limit_ops` while the child works, which takes its streams
+    only then."""
+
+    limit_ops: tuple[Op, ...]
+
+    @property
+    def work(self) -> tuple[Op, ...]:
+        """All that follows the clone."""
+        ops = self.child_ops
+        streams = next((n for n, op in enumerate(ops) if op.STREAMS), len(ops) - 1)
+        return (*ops[:streams], *self.limit_ops, *ops[streams:])
 
     @property
     def exec(self) -> process.Exec:
@@ -113,11 +124,11 @@ class Plan(Preparation):
 
     def describe(self) -> list[Step]:
         """Every operation in order, those of the keeper first."""
-        return describe(self.host_ops, self.clone_flags, self.child_ops)
+        return describe(self.host_ops, self.clone_flags, self.work)
 
 
-def describe(host_ops: Iterable[Op], clone_flags: CLONE, child_ops: Iterable[Op]) -> list[Step]:
-    """What a plan that is made of these does, in order."""
+def describe(host_ops: Iterable[Op], clone_flags: CLONE, work: Iterable[Op]) -> list[Step]:
+    """What a plan that is made of these does, in order. `work`: all that follows the clone."""
     names = [flag.name or "" for flag in CLONE if flag & clone_flags]
     clone = Step(
         "namespaces",
@@ -125,7 +136,7 @@ def describe(host_ops: Iterable[Op], clone_flags: CLONE, child_ops: Iterable[Op]
         f"create the process in new namespaces: {', '.join(names)}",
         "unshare --fork" + "".join(_UNSHARE[n] for n in names if n in _UNSHARE),
     )
-    return [*map(_step, host_ops), clone, *map(_step, child_ops)]
+    return [*map(_step, host_ops), clone, *map(_step, work)]
 
 
 _UNSHARE = {"NEWPID": " --pid", "NEWNS": " --mount"}
@@ -136,10 +147,17 @@ def _step(op: Op) -> Step:
 
 
 def prepare(
-    spec: Spec, *, container_id: str, sandbox: str, cgroup: bytes, hierarchy: Hierarchy
+    spec: Spec,
+    *,
+    container_id: str,
+    sandbox: str,
+    cgroup: bytes,
+    hierarchy: Hierarchy,
+    devices: tuple[str, ...] | None = None,
 ) -> Preparation:
     """What can be done for a container before its image and its program are known: what of `spec`
-    names those is not looked at. Raise PlanError naming the field that cannot be honoured."""
+    names those is not looked at. `devices`: rules, by default for those of `spec`. Raise PlanError
+    naming the field that cannot be honoured."""
     kinds = {namespace.type for namespace in spec.linux.namespaces}
     unknown = kinds - _OWN.keys() - set(_SANDBOX)
     if unknown:
@@ -157,7 +175,10 @@ def prepare(
         sandbox=sandbox,
         cgroup=cgroup,
         born=bool(born),
-        host_ops=(cgroups.CreateCgroup(cgroup, tuple(directories)),),
+        host_ops=(
+            cgroups.CreateCgroup(cgroup, tuple(directories)),
+            *_device_rules(devices, spec, cgroup, hierarchy),
+        ),
         clone_flags=flags,
         child_ops=(
             cgroups.JoinCgroup(joins, born[0] if born else b""),
@@ -175,9 +196,10 @@ def compile(spec: Spec, target: Target) -> Plan:
         sandbox=target.sandbox,
         cgroup=target.cgroup,
         hierarchy=target.hierarchy,
+        devices=target.resources.devices,
     )
     fields = vars(before) | {
-        "host_ops": (*before.host_ops, *_limits(spec, target)),
+        "limit_ops": tuple(_limits(target)),
         "child_ops": (
             *before.child_ops,
             *_rootfs(spec, target),
@@ -187,24 +209,30 @@ def compile(spec: Spec, target: Target) -> Plan:
     return Plan(**fields)
 
 
-def _limits(spec: Spec, target: Target) -> Iterator[Op]:
-    resources = target.resources
-    if target.hierarchy.controls_devices and resources.devices is None:
-        fields = resources.fields() | {"devices": _device_rules(spec)}
-        resources = Resources(**fields)  # type: ignore[arg-type]
+def _limits(target: Target) -> Iterator[Op]:
+    fields = target.resources.fields() | {"devices": None}
+    resources = Resources(**fields)  # type: ignore[arg-type]
     writes = tuple(target.hierarchy.writes(target.cgroup, resources))
     if writes:
         yield cgroups.LimitCgroup(writes)
-    program = target.hierarchy.device_program(resources)
+
+
+def _device_rules(
+    asked: tuple[str, ...] | None, spec: Spec, cgroup: bytes, hierarchy: Hierarchy
+) -> Iterator[Op]:
+    """Only the nodes that we make, and terminals, may be opened, whoever makes a node. Before there
+    is a process: on v1, while rules are written one by one, nothing may be opened or made."""
+    if not hierarchy.controls_devices:
+        return
+    nodes = [f"{kind} {major}:{minor} rwm" for _, kind, major, minor, *_ in filesystems.NODES]
+    nodes += [f"{d.type} {d.major}:{d.minor} rwm" for d in spec.linux.devices]
+    resources = Resources(devices=(*nodes, *_TERMINALS) if asked is None else asked)
+    writes = tuple(hierarchy.writes(cgroup, resources))
+    if writes:
+        yield cgroups.LimitCgroup(writes)
+    program = hierarchy.device_program(resources)
     if program:
-        yield cgroups.FilterDevices(target.cgroup, program)
-
-
-def _device_rules(spec: Spec) -> tuple[str, ...]:
-    """Only the nodes that we make, and terminals, may be opened, whoever makes a node."""
-    rules = [f"{kind} {major}:{minor} rwm" for _, kind, major, minor, *_ in filesystems.NODES]
-    rules += [f"{d.type} {d.major}:{d.minor} rwm" for d in spec.linux.devices]
-    return (*rules, *_TERMINALS)
+        yield cgroups.FilterDevices(cgroup, program)
 
 
 def _namespaces(kinds: set[str], sandbox: str) -> Iterator[Op]:

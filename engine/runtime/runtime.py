@@ -66,6 +66,7 @@ class Runtime:
         self._loop = asyncio.get_running_loop()
         self._greeted: asyncio.Future[None] = self._loop.create_future()
         self._execs: dict[int, asyncio.Future[int]] = {}
+        self._created: dict[str, ContainerConfig] = {}
         self._exits: asyncio.Queue[ContainerState | None] = asyncio.Queue()
         self._connection = Connection(sock, self._happened, self._lose)
 
@@ -149,18 +150,25 @@ class Runtime:
 
     async def unprepare(self, id: str) -> None:
         """The announced container will not be started; fine when it was not prepared."""
+        self._created.pop(id, None)
         await self._connection.ask("unprepare", id, id)
+
+    async def create(self, config: ContainerConfig) -> bool:
+        """Have everything done for a container but the exec of its program, which start() with the
+        same config is then, at once. Returns when that is so, or whether it is; what was prepared
+        of it is made use of, and what holds for prepare() holds. Raise OSError."""
+        created = bool(await self._connection.ask("create", config.id, _whole(config)))
+        if created:
+            self._created[config.id] = config
+        return created
 
     async def start(self, config: ContainerConfig) -> ContainerState:
         """Returns once the container's program runs. Raise StartError, and leave nothing."""
-        plan = config.plan
-        fields = _beginning(plan) | {
-            "id": config.id,
-            "sandbox": config.sandbox,
-            "labels": dict(config.labels),
-            "log_path": str(config.log_path),
-        }
-        return ContainerState(**await self._connection.ask("start", config.id, fields))
+        if self._created.pop(config.id, None) == config:
+            state = await self._connection.ask("go", config.id, config.id)
+            if state:
+                return ContainerState(**state)
+        return ContainerState(**await self._connection.ask("start", config.id, _whole(config)))
 
     async def signal(self, id: str, signum: int) -> None:
         """To the container's first process; nothing when that has ended."""
@@ -329,6 +337,17 @@ class Runtime:
     def _lose(self) -> None:
         self.lost.set()
         self.close()
+
+
+def _whole(config: ContainerConfig) -> dict[str, Any]:
+    """What the keeper is told of a container."""
+    return _beginning(config.plan) | {
+        "limit_ops": [op.encode() for op in config.plan.limit_ops],
+        "id": config.id,
+        "sandbox": config.sandbox,
+        "labels": dict(config.labels),
+        "log_path": str(config.log_path),
+    }
 
 
 def _beginning(preparation: Preparation) -> dict[str, Any]:

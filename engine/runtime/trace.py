@@ -26,7 +26,7 @@ class TracedStep(Step):
 
 def keep(plan: Plan) -> bytes:
     """A plan as a file holds it; quick to make, as it is made for every start."""
-    operations = [[op.encode() for op in ops] for ops in (plan.host_ops, plan.child_ops)]
+    operations = [[op.encode() for op in ops] for ops in (plan.host_ops, plan.work)]
     return marshal.dumps((_FORM, int(plan.clone_flags), *operations))
 
 

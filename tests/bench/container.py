@@ -18,6 +18,7 @@ import msgspec
 from engine.runtime.capabilities import mask
 from engine.runtime.cgroup.api import Hierarchy, Resources
 from engine.runtime.keeper.spares import sysctls
+from engine.runtime.ops.cgroups import LimitCgroup
 from engine.runtime.plan import Plan, Preparation, Target, compile, prepare
 from engine.runtime.spec import Spec, default_spec
 
@@ -114,7 +115,8 @@ class Container:
     def floor(self) -> tuple[Path, Path]:
         """The files that tell the floor: its configuration, its seccomp program."""
         plan, spec = self.plan("floor", "floor"), self.spec()
-        ops: dict[str, Any] = {op.NAME: op for op in (*plan.host_ops, *plan.child_ops)}
+        ops: dict[str, Any] = {op.NAME: op for op in plan.child_ops}
+        limits = [op for op in (*plan.host_ops, *plan.limit_ops) if isinstance(op, LimitCgroup)]
         lines: list[tuple[object, ...]] = [
             ("lowers", ":".join(map(str, self.lowers))),
             ("upper", self.folder / "upper"),
@@ -122,7 +124,7 @@ class Container:
             ("hostname", HOSTNAME),
             ("bounding", mask(spec.process.capabilities.bounding)),
             *(("cgroup", d.decode()) for d in self.hierarchy.directories(self.cgroup)),
-            *(("limit", f.decode(), v.decode()) for f, v in ops["limit-cgroup"].writes),
+            *(("limit", f.decode(), v.decode()) for op in limits for f, v in op.writes),
             *(("join", file.decode()) for file in ops["join-cgroup"].files),
             *(("bind", self.folder / name, f"etc/{name}") for name in FILES),
             *(("tree", (n or t).decode()) for n, t, _ in self.hierarchy.mounts()),

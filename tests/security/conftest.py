@@ -159,10 +159,9 @@ def _weakened(config: ContainerConfig, without: tuple[type[Op], ...]) -> Contain
         return tuple(op for op in ops if not isinstance(op, without))
 
     plan = config.plan
-    host, child = kept(plan.host_ops), kept(plan.child_ops)
-    return dataclasses.replace(
-        config, plan=dataclasses.replace(plan, host_ops=host, child_ops=child)
-    )
+    lists = ("host_ops", "limit_ops", "child_ops")
+    weaker = {name: kept(getattr(plan, name)) for name in lists}
+    return dataclasses.replace(config, plan=dataclasses.replace(plan, **weaker))
 
 
 @pytest.fixture

@@ -1,20 +1,18 @@
-"""Processes that are ready to become a container: cloned, in its cgroup and namespaces, with what
-the kernel gives every container set up beside its root; they wait for the rest of the plan.
+"""Processes that are ready to become a container, in one of two ways.
 
-It pays because the whole of it can be done while the image is being looked for. It is done for one
-announced container, not for any: a v2 cgroup is entered by being born there, since to move there
-takes an RCU grace period (11 ms), which is more than all of this saves.
+Announced: cloned, in its cgroup and namespaces, with what the kernel gives every container set up
+beside its root; it waits for the rest of the plan. All of it can be done while the image is being
+looked for. Created: its whole plan is known, and only the exec is missing.
+
+Both are made for one container, not for any: a v2 cgroup is entered by being born there, since to
+move there takes an RCU grace period (11 ms), which is more than all of this saves.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-
-from engine.linux.namespace import clone3
-from engine.linux.pidfd import pidfd_send_signal
-from engine.runtime import child, wire
+from engine.runtime import child
+from engine.runtime.keeper.container import Container
+from engine.runtime.keeper.process import Process, StartFailure
 from engine.runtime.ops.base import Context
 from engine.runtime.ops.codec import decode
 
@@ -23,83 +21,67 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from engine.runtime.cgroup.api import Hierarchy
     from engine.runtime.keeper.client import Client
-    from engine.runtime.keeper.loop import Loop
+    from engine.runtime.keeper.start import Ground
 
-_MOST = 8
+_MOST_ANNOUNCED = 8
 """How many wait at once: more than can be started at once would only take memory."""
+_MOST_CREATED = 64
+"""Each is a process of a few pages, and its mounts."""
 
 
 class Prepared:
-    """One such process, a child of ours.
+    """A process that has done what was announced. `config`: what runtime.py sends to announce it"""
 
-    config  what runtime.py sends to announce it
-    done    how many operations of the keeper, and how many of its own, a start can leave out
-    sock    has something to read when it is ready, and an end when it has died
-    """
-
-    def __init__(
-        self,
-        config: dict[str, Any],
-        context: Context,
-        cgroup: int | None,
-        open_files: tuple[int, int],
-    ) -> None:
-        """`cgroup`: the v2 one to be born in. Raise OSError when it cannot be cloned."""
+    def __init__(self, ground: Ground, config: dict[str, Any], namespaces: dict[str, int]) -> None:
+        """Raise OSError when it cannot be cloned."""
         self.config = config
-        self.done = len(config["host_ops"]), len(config["child_ops"])
-        ops = [decode(op) for op in config["child_ops"]]
-        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            self.pid, self.pidfd = clone3(config["clone_flags"], cgroup=cgroup)
-            if self.pid == 0:
-                child.wait(ops, context, open_files, theirs)
-        except OSError:
-            self.sock.close()
-            raise
-        finally:
-            theirs.close()
+        self.process = Process(ground.loop)
+        context = Context(ground.hierarchy)
+        context.namespaces = namespaces
+        for op in map(decode, config["host_ops"]):
+            op.apply(context)
+        self.process.clone(
+            config["clone_flags"],
+            ground.hierarchy.directory_fd(config["cgroup"]) if config["born"] else None,
+            context,
+            lambda: child.begin(
+                map(decode, config["child_ops"]), context, ground.open_files, ground.doorstep
+            ),
+        )
 
     def serves(self, config: dict[str, Any]) -> bool:
         """Whether what it has done is the beginning of that start."""
         for key, value in self.config.items():
-            given = config[key][: len(value)] if key in ("host_ops", "child_ops") else config[key]
+            given = config[key][: len(value)] if key == "child_ops" else config[key]
             if given != value:
                 return False
         return True
 
-    def hand_over(self, context: Context, ops: list[tuple[Any, ...]]) -> tuple[int, int]:
-        """Have it go on with `ops`, with the descriptors in `context`. Gives its pid and its pidfd,
-        now the caller's, who closes the socket once it has what it was sent. Raise OSError when it
-        is gone."""
-        ends = {name: getattr(context, name) for name in child.ENDS}
-        passed = {name: fd for name, fd in ends.items() if fd >= 0}
-        packet = wire.Packet((tuple(passed), ops), tuple(passed.values()))
-        try:
-            packet.send(self.sock)
-        finally:
-            packet.close()
-        pidfd, self.pidfd = self.pidfd, -1
-        return self.pid, pidfd
+    def hand_over(self, config: dict[str, Any]) -> Process:
+        """Have it go on with the rest of that start; it is the caller's."""
+        self.process.send(*config["child_ops"][len(self.config["child_ops"]) :])
+        return self.process
 
-    def end(self) -> None:
-        """Kill it and wait; nothing when it was handed over."""
-        if self.pidfd < 0:
-            return
-        pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-        os.close(self.pidfd)
-        self.pidfd = -1
-        self.sock.close()
+    def discard(self) -> None:
+        """Nobody will need it."""
+        self.process.end()
 
 
 class _Entry:
-    """One that waits, for whom, and whom to tell once whether it is ready."""
+    """Something that waits, for whom, and whom to tell once whether it is ready."""
 
-    def __init__(self, client: Client, prepared: Prepared, told: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        config: dict[str, Any],
+        what: Prepared | Container,
+        told: Callable[[bool], None],
+    ) -> None:
         self.client = client
-        self.prepared = prepared
+        self.sandbox: str = config["sandbox"]
+        self.cgroup: bytes = config["cgroup"]
+        self.what = what
         self._told: Callable[[bool], None] | None = told
 
     def tell(self, ready: bool) -> None:
@@ -109,16 +91,13 @@ class _Entry:
 
 
 class Waiting:
-    """Those of a node, each for the client that announced it."""
+    """Those of a node, each for the client that asked for it."""
 
-    def __init__(self, loop: Loop, hierarchy: Hierarchy, open_files: tuple[int, int]) -> None:
-        """`open_files`: their RLIMIT_NOFILE."""
-        self._loop = loop
-        self._hierarchy = hierarchy
-        self._open_files = open_files
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
         self._all: dict[str, _Entry] = {}
 
-    def add(
+    def announce(
         self,
         client: Client,
         config: dict[str, Any],
@@ -127,69 +106,85 @@ class Waiting:
     ) -> None:
         """`told` is, once: whether there is one that is ready. There is none when enough are
         waiting. Raise OSError."""
-        id, cgroup = config["id"], config["cgroup"]
-        if id in self._all or len(self._all) >= _MOST:
+        id = config["id"]
+        if id in self._all or self._count(Prepared) >= _MOST_ANNOUNCED:
             told(False)
             return
-        context = Context(self._hierarchy)
-        context.namespaces = namespaces
-        for op in map(decode, config["host_ops"]):
-            op.apply(context)
-        born = self._hierarchy.directory_fd(cgroup) if config["born"] else None
-        try:
-            prepared = Prepared(config, context, born, self._open_files)
-        finally:
-            if born is not None:
-                os.close(born)
-        self._all[id] = _Entry(client, prepared, told)
-        self._loop.add(prepared.sock.fileno(), lambda: self._heard(id))
+        prepared = Prepared(self._ground, config, namespaces)
+        self._all[id] = entry = _Entry(client, config, prepared, told)
+        prepared.process.on_begun = lambda: entry.tell(True)
+        prepared.process.on_start = lambda _: self.drop(id)
 
-    def _heard(self, id: str) -> None:
-        """Of one that it is ready, or that it has died."""
-        entry = self._all[id]
+    def create(
+        self,
+        client: Client,
+        config: dict[str, Any],
+        namespaces: dict[str, int],
+        told: Callable[[bool], None],
+    ) -> None:
+        """The same for the whole of a container, from what was announced of it, if that was."""
+        id = config["id"]
+        prepared = self.take(config)
+        if id in self._all or self._count(Container) >= _MOST_CREATED:
+            if prepared is not None:
+                prepared.discard()
+            told(False)
+            return
+        container = Container(config, self._ground, namespaces)
+        self._all[id] = entry = _Entry(client, config, container, told)
+
+        def ready(is_so: bool) -> None:
+            if is_so:
+                entry.tell(True)
+            else:
+                self.drop(id)
+
         try:
-            ready = bool(entry.prepared.sock.recv(1))
-        except ConnectionResetError:
-            ready = False
-        if ready:
-            entry.tell(True)
-        else:
+            container.create(prepared, ready)
+        except StartFailure:
+            # The start itself will say why it cannot be.
             self.drop(id)
 
-    def _pop(self, id: str) -> _Entry | None:
-        entry = self._all.pop(id, None)
-        if entry is not None:
-            self._loop.remove(entry.prepared.sock.fileno())
-        return entry
+    def _count(self, kind: type[Prepared | Container]) -> int:
+        return sum(isinstance(entry.what, kind) for entry in self._all.values())
 
     def take(self, config: dict[str, Any]) -> Prepared | None:
-        """The one that serves this start, ready or soon; the caller's from now on."""
-        entry = self._pop(config["id"])
+        """The announced one that serves this start, ready or soon; the caller's from now on. What
+        else waits under its name is discarded."""
+        entry = self._all.pop(config["id"], None)
         if entry is None:
             return None
-        serves = entry.prepared.serves(config)
-        entry.tell(serves)
-        if not serves:
-            entry.prepared.end()
+        if isinstance(entry.what, Prepared) and entry.what.serves(config):
+            entry.tell(True)
+            return entry.what
+        entry.what.discard()
+        entry.tell(False)
+        return None
+
+    def created(self, id: str) -> Container | None:
+        """The created one of that name, the caller's from now on; None when there is none."""
+        entry = self._all.get(id)
+        if entry is None or isinstance(entry.what, Prepared):
             return None
-        return entry.prepared
+        del self._all[id]
+        entry.tell(True)
+        return entry.what
 
     def drop(self, id: str) -> None:
         """End it, and remove its cgroup; fine when there is none."""
-        entry = self._pop(id)
+        entry = self._all.pop(id, None)
         if entry is None:
             return
-        entry.prepared.end()
-        entry.tell(False)
+        entry.what.discard()
         try:
-            self._hierarchy.remove(entry.prepared.config["cgroup"], timeout=0.5)
+            self._ground.hierarchy.remove(entry.cgroup, timeout=0.5)
         except OSError:
             # Removing the sandbox, or the node, removes it too.
-            return
+            pass
+        entry.tell(False)
 
     def drop_all(self, *, client: Client | None = None, sandbox: str | None = None) -> None:
         """Those of a client, of a sandbox, or all."""
         for id, entry in list(self._all.items()):
-            whose, where = entry.client, entry.prepared.config["sandbox"]
-            if client in (None, whose) and sandbox in (None, where):
+            if client in (None, entry.client) and sandbox in (None, entry.sandbox):
                 self.drop(id)

@@ -2,122 +2,154 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import signal
+import socket
 import time
 
-from engine.linux.flags import CLONE
 from engine.linux.namespace import clone3
 from engine.linux.pidfd import pidfd_send_signal
-from engine.runtime import child
+from engine.linux.process import has_executed
+from engine.runtime import child, wire
 from engine.runtime.ops.base import Context, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     from engine.runtime.keeper.loop import Loop
-    from engine.runtime.keeper.prepared import Prepared
+
+_REPORT = 64 * 1024
 
 
 class StartFailure(Exception):
     """(operation, its object, errno, text, what the text is about)."""
 
 
-class Process:
-    """A child between clone and exec, and then until it has ended."""
+class Died(StartFailure):
+    """It ended before it could execute the program, and has not said why."""
 
-    def __init__(
-        self,
-        loop: Loop,
-        ops: list[Op],
-        on_start: Callable[[Any], None],
-        on_exit: Callable[[int, int | None], None],
-        around: Callable[[], list[int]],
-    ) -> None:
-        """`on_start` is given the trace, or a StartFailure; `on_exit`, only after a start, how it
-        ended: exit code (128 + signal for one), signal. `around`: pids that may be of its session.
-        """
+
+def _nobody(*_: object) -> None:
+    """Whoever is not interested."""
+
+
+class Process:
+    """A child between clone and exec, with a socket to it (see child.py), and then until its end.
+
+    ops         what it does: all of it, once somebody asks how it went
+    on_begun    it has done the first of several parts
+    on_ready    it has done all but the exec
+    on_start    is given the trace, (name, object, microseconds) of each, or a StartFailure
+    on_exit     only after a start: exit code (128 + signal for one), signal
+    """
+
+    def __init__(self, loop: Loop, around: Callable[[], list[int]] = list) -> None:
+        """`around`: pids that may be of its session."""
         self.pid = self.pidfd = -1
+        self.ops: list[Op] = []
+        self.on_begun: Callable[[], None] = _nobody
+        self.on_ready: Callable[[], None] = _nobody
+        self.on_start: Callable[[Any], None] = _nobody
+        self.on_exit: Callable[[int, int | None], None] = _nobody
         self.warnings: list[str] = []
         self._loop = loop
-        self._ops = ops
-        self._on_start = on_start
-        self._on_exit = on_exit
         self._around = around
-        self._report = -1
-        self._data = b""
-        self._prepared: Prepared | None = None
+        self._sock: socket.socket | None = None
+        self._said: tuple[Any, ...] = ("",)
+        self._let_go = 0
+        self._held = False
 
     def clone(
-        self, flags: CLONE | int, context: Context, cgroup: int | None, open_files: tuple[int, int]
+        self, flags: int, cgroup: int | None, context: Context, run: Callable[[], NoReturn]
     ) -> None:
-        """Raise OSError when even that fails."""
+        """`run` is all that the child does, with `context`; `cgroup`: the v2 one to be born in,
+        closed here. Raise OSError when it cannot be cloned."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                self.pid, self.pidfd = clone3(flags, cgroup=cgroup)
+            except OSError:
+                ours.close()
+                raise
+            finally:
+                if cgroup is not None:
+                    os.close(cgroup)
+            if self.pid == 0:
+                # Ours too: with a copy of it in its hands it would never see us go.
+                ours.close()
+                context.report = theirs.fileno()
+                run()
+        self._sock = ours
+        self._loop.add(ours.fileno(), self._hear)
 
-        def cloned() -> tuple[int, int]:
-            pid, pidfd = clone3(flags, cgroup=cgroup)
-            if pid == 0:
-                child.run(self._ops, context, open_files)
-            return pid, pidfd
-
-        self._begin(context, cloned)
-
-    def take(self, prepared: Prepared, context: Context, rest: list[tuple[Any, ...]]) -> None:
-        """Instead of clone(): one that has done all but `rest`. Raise OSError when it is gone."""
-        self._begin(context, lambda: prepared.hand_over(context, rest))
-        self._prepared = prepared
-
-    def _begin(self, context: Context, get: Callable[[], tuple[int, int]]) -> None:
-        reader, context.report = os.pipe2(os.O_CLOEXEC)
+    def send(self, *message: Any, fds: tuple[int, ...] = ()) -> None:
+        """What it waits for. Nothing when it has ended, which on_start is told soon."""
+        assert self._sock is not None
+        packet = wire.Packet(message, fds)
         try:
-            self.pid, self.pidfd = get()
-        except OSError:
-            os.close(reader)
-            raise
-        finally:
-            os.close(context.report)
-        self._report = reader
-        self._loop.add(reader, self._read)
+            packet.send(self._sock)
+        except (BrokenPipeError, ConnectionResetError):
+            packet.close()
 
-    def _read(self) -> None:
-        data = os.read(self._report, 65536)
-        if data:
-            self._data += data
+    def let_go(self, *, held: bool = False) -> None:
+        """Nothing keeps it from its program any more: from here on the end of its socket tells that
+        it has executed it. `held`: it waits for this word."""
+        self._let_go, self._held = time.monotonic_ns(), held
+        if held and self._sock is not None:
+            try:
+                self._sock.send(child.GO)
+            except (BrokenPipeError, ConnectionResetError):
+                self._let_go = 0
+
+    def _hear(self) -> None:
+        assert self._sock is not None
+        try:
+            data = self._sock.recv(_REPORT)
+        except ConnectionResetError:
+            # It ended, and had not read everything. What it said is still to be heard.
+            self._let_go = 0
             return
-        self._loop.remove(self._report)
-        os.close(self._report)
-        self._report = -1
-        self._started(time.monotonic_ns())
+        if data:
+            self._said = marshal.loads(data)
+            if self._said[0] == "begun":
+                self.on_begun()
+            elif self._said[0] == "ready":
+                self.on_ready()
+            return
+        ended = time.monotonic_ns()
+        self._loop.remove(self._sock.fileno())
+        self._sock.close()
+        self._sock = None
+        self._outcome(ended)
 
-    def _started(self, now: int) -> None:
-        """The report is complete: either the exec happened, or the child is ending."""
-        reports = child.reports(self._data)
-        self._data = b""
-        if self._prepared is not None:
-            # Not before: an end in which a byte was not read resets the other one.
-            self._prepared.sock.close()
-            self._prepared = None
-        if reports and reports[-1][0] == "ready":
-            _, trace, self.warnings, began = reports[-1]
-            trace.append((now - began) // 1000)
+    def _outcome(self, now: int) -> None:
+        """Either the exec happened, or it has ended or is about to."""
+        word, *facts = self._said
+        on_start, ops = self.on_start, self.ops
+        self.on_start = self.on_ready = self.on_begun = _nobody
+        self.ops = []
+        if word == "ready" and self._let_go and (not self._held or has_executed(self.pid)):
+            trace, self.warnings, began = facts
+            trace.append((now - max(began, self._let_go)) // 1000)
             self._loop.add(self.pidfd, self._ended)
-            named = zip(self._ops, trace, strict=True)
-            self._on_start([(op.NAME, op.about, us) for op, us in named])
+            named = zip(ops, trace, strict=True)
+            on_start([(op.NAME, op.about, us) for op, us in named])
+            return
+        code, _ = self._reap()
+        if word == "failed":
+            index, number, text, about = facts
+            op = ops[index]
+            on_start(StartFailure(op.NAME, op.about, number, text, about))
         else:
-            code, _ = self._reap()
-            if reports:
-                _, index, number, text, about = reports[-1]
-                op = self._ops[index]
-                self._on_start(StartFailure(op.NAME, op.about, number, text, about))
-            else:
-                text = f"its process ended ({code}) before it could execute the program"
-                self._on_start(StartFailure("set-up", "", 0, text, ""))
-        self._ops = []
+            text = f"its process ended ({code}) before it could execute the program"
+            on_start(Died("set-up", "", 0, text, ""))
 
     def _ended(self) -> None:
         self._loop.remove(self.pidfd)
-        self._on_exit(*self._reap())
+        self.on_exit(*self._reap())
 
     def _reap(self) -> tuple[int, int | None]:
         """Exit code, and signal; it has ended, or is about to."""
@@ -128,6 +160,16 @@ class Process:
         if found.si_code == os.CLD_EXITED:
             return found.si_status, None
         return 128 + found.si_status, found.si_status
+
+    def end(self) -> None:
+        """One that has not started: kill it, wait, and tell nobody; fine when it has ended."""
+        if self._sock is not None:
+            self._loop.remove(self._sock.fileno())
+            self._sock.close()
+            self._sock = None
+        if self.pidfd >= 0:
+            pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            self._reap()
 
     def signal_session(self, number: int) -> None:
         """To its process group, which it leads unless it has only just been cloned."""

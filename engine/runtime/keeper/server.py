@@ -12,8 +12,10 @@ import resource
 import signal
 import socket
 import struct
+from functools import partial
 
 from engine.linux import netlink
+from engine.linux.doorstep import Doorstep
 from engine.linux.flags import CLONE
 from engine.linux.namespace import setns
 from engine.runtime import wire
@@ -24,6 +26,7 @@ from engine.runtime.keeper.prepared import Waiting
 from engine.runtime.keeper.process import StartFailure
 from engine.runtime.keeper.sandbox import Sandbox
 from engine.runtime.keeper.spares import Spares, own_namespaces, trust_no_router
+from engine.runtime.keeper.start import Ground
 from engine.runtime.ops.base import Context
 
 TYPE_CHECKING = False
@@ -56,11 +59,11 @@ class Keeper:
         self._node = netlink.connect()
         netlink.request(self._node, netlink.link_up(_LO))
         # Each container costs us three descriptors; what it gets itself is what we were given.
-        self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = self._open_files[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files[1], open_files[1]))
         self._spares = Spares(self._loop, self._home)
-        self._waiting = Waiting(self._loop, hierarchy, self._open_files)
+        self._ground = Ground(self._loop, hierarchy, open_files, Doorstep())
+        self._waiting = Waiting(self._ground)
 
     def serve(self, listener: socket.socket) -> None:
         """Until shutdown."""
@@ -139,11 +142,26 @@ class Keeper:
         sandbox = self._sandboxes.get(config["sandbox"])
         if sandbox is None or config["id"] in self._containers:
             return False
-        self._waiting.add(request.client, config, sandbox.namespaces, request.reply)
+        self._waiting.announce(request.client, config, sandbox.namespaces, request.reply)
+        return _LATER
+
+    def create(self, request: Request, config: dict[str, Any]) -> object:
+        """Have everything done but the exec."""
+        sandbox = self._sandboxes.get(config["sandbox"])
+        if sandbox is None or config["id"] in self._containers:
+            return False
+        self._waiting.create(request.client, config, sandbox.namespaces, request.reply)
         return _LATER
 
     def unprepare(self, request: Request, id: str) -> None:
         self._waiting.drop(id)
+
+    def go(self, request: Request, id: str) -> object:
+        """Start what was created; the answer is False when it is not there any more."""
+        container = self._waiting.created(id)
+        if container is None:
+            return False
+        return self._begin(request, container, container.go)
 
     def start(self, request: Request, config: dict[str, Any]) -> object:
         id, sandbox = config["id"], self._sandboxes.get(config["sandbox"])
@@ -151,9 +169,18 @@ class Keeper:
             raise OSError(errno.EEXIST, "there is already a container of that id", id)
         if sandbox is None:
             raise OSError(errno.ENOENT, "there is no such sandbox", config["sandbox"])
-        container = Container(config, self._loop, self._hierarchy)
         prepared = self._waiting.take(config)
-        self._containers[id] = container
+        container = Container(config, self._ground, sandbox.namespaces)
+        return self._begin(request, container, partial(container.start, prepared))
+
+    def _begin(
+        self,
+        request: Request,
+        container: Container,
+        begin: Callable[[Callable[[StartFailure | None], None], Callable[[], None]], None],
+    ) -> object:
+        """Have it run, and tell whoever asked for it; and everybody how it ends."""
+        self._containers[container.id] = container
 
         def started(failure: StartFailure | None) -> None:
             if failure is None:
@@ -167,13 +194,10 @@ class Keeper:
                 client.send(0, "exit", container.state)
 
         try:
-            container.start(sandbox.namespaces, self._open_files, prepared, started, exited)
+            begin(started, exited)
         except BaseException:
             self._forget(container)
             raise
-        finally:
-            if prepared is not None:
-                prepared.end()
         return _LATER
 
     def _forget(self, container: Container) -> None:
@@ -206,7 +230,7 @@ class Keeper:
             request.client.send(0, "exec-exit", number, code, signum)
 
         execs[number] = self._container(id).exec(
-            argv, context, self._pid_namespace, self._open_files, started, exited
+            argv, context, self._pid_namespace, started, exited
         )
         return _LATER
 
@@ -276,6 +300,7 @@ class Keeper:
                 process.kill_session()
         self._waiting.drop_all()
         for container in self._containers.values():
+            container.discard()
             if container.running:
                 container.signal(signal.SIGKILL)
         if self._hierarchy.exists(self._cgroup):
@@ -298,6 +323,8 @@ _VERBS: dict[str, Callable[..., Any]] = {
     "create-sandbox": Keeper.create_sandbox,
     "remove-sandbox": Keeper.remove_sandbox,
     "prepare": Keeper.prepare,
+    "create": Keeper.create,
+    "go": Keeper.go,
     "unprepare": Keeper.unprepare,
     "start": Keeper.start,
     "exec": Keeper.exec,

@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 class Streams:
     """The keeper's ends. `input` writes to the container, and is -1 when it has none."""
 
-    def __init__(self, ops: list[Op], log: Log, loop: Loop) -> None:
+    def __init__(self, ops: list[Op], loop: Loop) -> None:
         """`ops`, the container's own, tell what it wants."""
         self.input = -1
         self.terminal = any(isinstance(op, Terminal) for op in ops)
         self._stdin = any(isinstance(op, Stdio) and op.stdin for op in ops)
-        self._log = log
         self._loop = loop
+        self._outputs: dict[str, int] = {}
         self._sources: dict[str, _Source] = {}
         self._theirs: list[int] = []
         self._console: socket.socket | None = None
+        self._log: Log | None = None
 
     def open(self, context: Context) -> None:
         """Make both ends, and leave the child's in `context`."""
@@ -37,11 +38,10 @@ class Streams:
             context.console = other.detach()
             self._theirs.append(context.console)
             return
-        out, context.stdout = os.pipe2(os.O_CLOEXEC)
-        err, context.stderr = os.pipe2(os.O_CLOEXEC)
-        self._theirs += [context.stdout, context.stderr]
-        self._add("stdout", out)
-        self._add("stderr", err)
+        self._outputs["stdout"], context.stdout = os.pipe2(os.O_CLOEXEC)
+        self._theirs.append(context.stdout)
+        self._outputs["stderr"], context.stderr = os.pipe2(os.O_CLOEXEC)
+        self._theirs.append(context.stderr)
         if self._stdin:
             context.stdin, self.input = os.pipe2(os.O_CLOEXEC)
             self._theirs.append(context.stdin)
@@ -51,17 +51,19 @@ class Streams:
         while self._theirs:
             os.close(self._theirs.pop())
 
-    def begin(self) -> None:
-        """The program runs: the terminal that it opened has been sent."""
+    def begin(self, log: Log) -> None:
+        """The program runs: what it says is for `log`, which becomes ours, and the terminal that it
+        opened has been sent."""
+        self._log = log
         if self._console is not None:
             self.input = wire.receive_fd(self._console)
             self._console.close()
             self._console = None
-            self._add("stdout", os.dup(self.input))
-
-    def _add(self, name: str, fd: int) -> None:
-        os.set_blocking(fd, False)
-        self._sources[name] = _Source(Stream(fd, name.encode(), self._log), self._loop)
+            self._outputs["stdout"] = os.dup(self.input)
+        outputs, self._outputs = self._outputs, {}
+        for name, fd in outputs.items():
+            os.set_blocking(fd, False)
+            self._sources[name] = _Source(Stream(fd, name.encode(), log), self._loop)
 
     def attach(self, name: str, fd: int) -> None:
         """Copy "stdout" or "stderr", from now on, into the pipe `fd`, which becomes ours."""
@@ -84,6 +86,8 @@ class Streams:
 
     def close(self) -> None:
         self.let_go()
+        while self._outputs:
+            os.close(self._outputs.popitem()[1])
         for source in self._sources.values():
             source.close()
         if self._console is not None:
@@ -91,7 +95,8 @@ class Streams:
         if self.input >= 0:
             os.close(self.input)
             self.input = -1
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
 
 class _Source:

@@ -56,10 +56,12 @@ class Op:
 
     NAME    how it is sent and what a trace calls it
     PHASE   the part of a start it belongs to, for those who watch
+    STREAMS whether it takes the standard streams that are in the Context
     """
 
     NAME = ""
     PHASE = ""
+    STREAMS = False
     _FIELDS: tuple[str, ...] = ()
     KINDS: dict[str, type[Op]] = {}
 

@@ -275,8 +275,20 @@ class Exec(Op):
         missing = OSError(errno.ENOENT, f"executable not found in PATH ({where})", name)
         return [os.path.join(folder or b".", name) for folder in path.split(b":")], missing
 
+    def find(self) -> bytes:
+        """The first of these paths that this process may execute. Raise OSError."""
+        paths, failure = self.places()
+        for path in paths:
+            if os.access(path, os.X_OK):
+                return path
+        raise failure
+
+    def variables(self) -> dict[bytes, bytes]:
+        """Of two of one name the last."""
+        return dict(entry.split(b"=", 1) for entry in self.env)
+
     def apply(self, context: Context) -> None:
-        env = dict(entry.split(b"=", 1) for entry in self.env)
+        env = self.variables()
         paths, failure = self.places()
         for path in paths:
             try:

@@ -74,6 +74,14 @@ class Overlay(Op):
             self._mount()
         context.root = os.open(self.upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
+    def renew(self) -> None:
+        """Once it is unmounted, let its upper layer be used again. The kernel would refuse: after a
+        crash a volatile one may lack what was written. No program has run in this one."""
+        mark = os.path.join(self.work, b"work/incompat/volatile")
+        if os.path.exists(mark):
+            os.unlink(os.path.join(mark, b"dirty"))
+            os.rmdir(mark)
+
     def _detached(self) -> int:
         fs = fsopen(b"overlay")
         try:

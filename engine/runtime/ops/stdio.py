@@ -21,6 +21,7 @@ class Stdio(Op):
 
     NAME = "stdio"
     PHASE = "confine"
+    STREAMS = True
     uid: int
     stdin: bool
 
@@ -56,6 +57,7 @@ class Terminal(Op):
 
     NAME = "terminal"
     PHASE = "confine"
+    STREAMS = True
     uid: int
 
     def apply(self, context: Context) -> None:

@@ -17,7 +17,19 @@ from engine.runtime.spec import Mount, Spec, default_spec
 from tests.real.runtime.conftest import Node, said, until
 
 MOST = 8
-TELLING = ("Cap", "Sig", "Seccomp", "NoNew", "NSpid", "Uid", "Gid", "Groups", "Umask")
+TELLING = (
+    "Cap",
+    "SigB",
+    "SigI",
+    "SigC",
+    "Seccomp",
+    "NoNew",
+    "NSpid",
+    "Uid",
+    "Gid",
+    "Groups",
+    "Umask",
+)
 SHOW = "cat /proc/self/mountinfo; cat /proc/self/status; ls /dev /proc/acpi /sys/firmware"
 
 

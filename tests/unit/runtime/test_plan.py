@@ -86,6 +86,7 @@ def names(made: Plan) -> list[str]:
 def test_the_order_of_a_default_container() -> None:
     made = plan.compile(default_spec(("app",)), target(hosts=Path("/c/hosts")))
     assert [op.NAME for op in made.host_ops] == ["create-cgroup", "limit-cgroup"]
+    assert made.limit_ops == ()
     assert names(made) == [
         "join-cgroup",
         "join-sandbox",
@@ -131,7 +132,7 @@ def test_every_operation_survives_the_wire() -> None:
     spec = with_mounts(Mount(destination="/data", source="/v", options=("rbind", "ro")))
     spec = msgspec.structs.replace(spec, root=Root(readonly=True))
     made = plan.compile(spec, target())
-    for op in (*made.host_ops, *made.child_ops):
+    for op in (*made.host_ops, *made.limit_ops, *made.child_ops):
         sent = marshal.loads(marshal.dumps(op.encode()))  # type: ignore[arg-type]
         assert decode(sent) == op
 
@@ -153,10 +154,12 @@ def test_only_the_devices_that_are_made_may_be_opened() -> None:
         spec, linux=msgspec.structs.replace(spec.linux, devices=(extra,))
     )
     made = plan.compile(spec, target(resources=Resources(pids_limit=9)))
-    limit = made.host_ops[1]
+    devices, limit = made.host_ops[1], made.limit_ops[0]
+    assert isinstance(devices, LimitCgroup)
     assert isinstance(limit, LimitCgroup)
-    writes = [value for _, value in limit.writes]
-    assert writes[:3] == [b"9", b"a", b"c 1:3 rwm"]
+    assert [value for _, value in limit.writes] == [b"9"]
+    writes = [value for _, value in devices.writes]
+    assert writes[:2] == [b"a", b"c 1:3 rwm"]
     assert b"c 10:229 rwm" in writes
     assert b"c 1:1 rwm" not in writes
 
