@@ -200,7 +200,9 @@ class Start:
     def _merged(self, done: list[Timed]) -> list[Timed]:
         """Of its operations those that took time of this start, ours among them (see Plan.work)."""
         ahead, streams = self._ahead, self._streams_at
-        return done[ahead:] if ahead > streams else done[ahead:streams] + self._limits + done[streams:]
+        return (
+            done[ahead:] if ahead > streams else done[ahead:streams] + self._limits + done[streams:]
+        )
 
     def _start_over(self) -> None:
         """Whatever ended a process that was prepared says nothing of one that is not."""
