@@ -48,6 +48,8 @@ class FakeCluster:
         self.images = FakeImages(list(self.objects.get("images", {}).values()))
         self.works: set[asyncio.Queue[bytes | None]] = set()
         """Pulls that are under way."""
+        self.containers = {"anatomy": made_up.ANATOMY, "trace": {}}
+        """What the engine says of every container."""
         self._version = 100
         self._watchers: dict[str, set[asyncio.Queue[bytes | None]]] = {}
         self._ticks: set[asyncio.Queue[bytes | None]] = set()
@@ -136,8 +138,8 @@ class FakeCluster:
             return Response(error.code, msgspec.json.encode(error.to_status()))
 
     def _answer(self, method: str, path: str, body: bytes | None) -> Any:
-        if path.endswith("/anatomy") and self.podarium:
-            return made_up.ANATOMY
+        if path.endswith(("/anatomy", "/trace")) and self.podarium:
+            return self.containers[path.rpartition("/")[2]]
         if path == "/apis/podarium.io/v1" and self.podarium:
             return {"kind": "APIResourceList"}
         plural, namespace, name = _split(path)

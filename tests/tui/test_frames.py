@@ -49,7 +49,7 @@ VIEWS: dict[str, list[str]] = {
     "waste": [":images", "w"],
     "which": [":images", "f", "down", "right", "down", "down", "w"],
     "diff": [":images", "f", "c", *"podarium/tools", "enter"],
-    "diff-pod": [":pods /x7k2p", "i"],
+    "diff-pod": [":pods /x7k2p", "equals_sign"],
     "file": [":images", "f", "G", "k", "k", "k", "right", "down", "down", "enter"],
     "pull": [":images", "p", *"debian", "enter"],
     "logs": [":pods /x7k2p", "l"],

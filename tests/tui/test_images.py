@@ -108,7 +108,7 @@ async def test_two_marked_images_are_compared() -> None:
 
 async def test_a_container_is_compared_with_the_image_it_runs() -> None:
     async with running() as driver:
-        await steer(driver, [":pods /x7k2p", "enter", "i"])
+        await steer(driver, [":pods /x7k2p", "enter", "equals_sign"])
         assert "+ added       4.00Ki  /srv/new.log" in driver.text()
 
 

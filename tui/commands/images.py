@@ -89,7 +89,7 @@ async def compare(desk: Desk) -> None:
 
 @command(
     "image-against-container",
-    "i",
+    "equals_sign",
     title="Against its image",
     help="What a running container has that its image has not",
     on=("list:pods", "pod"),

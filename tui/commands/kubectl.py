@@ -41,6 +41,8 @@ def of_place(place: Place, namespace: str, filter: str = "") -> str:
             return _image(place)
         case "pod" | "node" | "describe":
             return about("describe", place.kind, [place.key])
+        case "container":
+            return shlex.join(["podarium", "plan", f"{place.name}/{place.part}"])
         case "yaml":
             return about("get", place.kind, [place.key], "-o", "yaml")
         case "logs":

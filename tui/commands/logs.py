@@ -131,7 +131,7 @@ def copy(desk: Desk) -> None:
     title="Next container",
     hint="container",
     rank=6,
-    on=("logs", "pod"),
+    on=("logs", "pod", "container"),
     group="Logs",
 )
 def next_container(desk: Desk) -> None:
@@ -142,7 +142,7 @@ def next_container(desk: Desk) -> None:
     "previous-container",
     "left_square_bracket",
     title="Previous container",
-    on=("logs", "pod"),
+    on=("logs", "pod", "container"),
     group="Logs",
 )
 def previous_container(desk: Desk) -> None:

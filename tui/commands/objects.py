@@ -10,8 +10,8 @@ from ..model.place import Place, Within
 from .command import command
 from .desk import Desk
 
-OBJECTS = ("list", "pod", "node", "image", "overview", "xray")
-PODS = ("list:pods", "pod", "overview", "xray")
+OBJECTS = ("list", "pod", "container", "node", "image", "overview", "xray")
+PODS = ("list:pods", "pod", "container", "overview", "xray")
 OWNERS = ("list:deployments", "list:replicasets", "list:jobs")
 
 
@@ -94,12 +94,12 @@ def logs_previous(desk: Desk) -> None:
 
 def _logs(desk: Desk, *, previous: bool) -> None:
     if (found := _pod(desk)) is not None:
-        desk.go(Place("logs", "pods", found[0], _part(desk, found[1]), previous=previous))
+        desk.go(Place("logs", "pods", found[0], part_of(desk, found[1]), previous=previous))
 
 
-def _part(desk: Desk, pod: Pod) -> str:
+def part_of(desk: Desk, pod: Pod) -> str:
     """The container that is chosen, else the first."""
-    part = desk.place.part if desk.place.view == "pod" else ""
+    part = desk.place.part if desk.place.view in ("pod", "container") else ""
     return part or pod.spec.containers[0].name
 
 
@@ -119,7 +119,7 @@ async def shell(desk: Desk) -> None:
     if (found := _pod(desk)) is None:
         return
     key, pod = found
-    part = _part(desk, pod)
+    part = part_of(desk, pod)
     if not any(s.name == part and s.state.running for s in pod.status.container_statuses or ()):
         desk.flash(f"{part} of {key} does not run", "warn")
         return

@@ -24,7 +24,7 @@ class Place:
     """A view and what it shows."""
 
     view: str
-    """overview, list, pod, node, image, files, logs, xray, forwards, or one of TEXTS."""
+    """overview, list, pod, container, node, image, files, logs, xray, forwards, or one of TEXTS."""
     kind: str = ""
     """Plural of the kind of a list or an object."""
     key: str = ""

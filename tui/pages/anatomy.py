@@ -15,8 +15,8 @@ _SIGNS = {"added": ("+", "ok"), "changed": ("~", "warn"), "deleted": ("-", "bad"
 Anatomy = dict[str, Any]
 
 
-def stack_of(anatomy: Anatomy, width: int) -> Block:
-    """The root file system: read-write layer with its latest changes, init layer, image layers."""
+def stack_of(anatomy: Anatomy, width: int, *, changes: int = CHANGES_SHOWN) -> Block:
+    """The root file system: read-write layer with so many changes, init layer, image layers."""
     layers = anatomy.get("layers") or []
     if not layers:
         return []
@@ -26,10 +26,12 @@ def stack_of(anatomy: Anatomy, width: int) -> Block:
         kind = layer.get("kind")
         right = size(float(layer["size"])) if "size" in layer else ""
         if kind == "rw":
-            block += slab("read-write layer", "accent", width, right, _changes(anatomy, width - 4))
+            block += slab(
+                "read-write layer", "accent", width, right, _changes(anatomy, width - 4, changes)
+            )
         elif kind == "init":
-            words: Line = (("/etc/hosts /etc/hostname /etc/resolv.conf", "faint"),)
-            block += slab("init layer", "warn", width, right, [words])
+            files: Line = (("/etc/hosts /etc/hostname /etc/resolv.conf", "faint"),)
+            block += slab("init layer", "warn", width, right, [files])
         else:
             at = len(images) - 1 - images.index(layer)
             name = inert(str(layer.get("createdBy") or "image layer"))
@@ -49,13 +51,15 @@ def _image_words(layer: Anatomy) -> Line:
     return tuple(spans)
 
 
-def _changes(anatomy: Anatomy, width: int) -> list[Line]:
+def _changes(anatomy: Anatomy, width: int, most: int) -> list[Line]:
     """What the container has written, changed and deleted: copy-on-write as it happens."""
     changes = anatomy.get("changes") or []
     if not changes:
         return [(("untouched: every file comes from the layers below", "faint"),)]
     rows: list[Line] = []
-    for change in changes[:CHANGES_SHOWN]:
+    # What the engine was seen to find since the last look comes first, and stands out.
+    for change in sorted(changes, key=lambda change: not change.get("fresh"))[:most]:
+        fresh = bool(change.get("fresh"))
         sign, role = _SIGNS.get(str(change.get("kind")), ("·", "dim"))
         path = crop_middle(inert(str(change.get("path", ""))), width - 12)
         amount = change.get("size") or 0
@@ -63,14 +67,14 @@ def _changes(anatomy: Anatomy, width: int) -> list[Line]:
             pad(
                 (
                     (f"{sign} ", role),
-                    (path, "dim"),
+                    (path, "bright bold" if fresh else "dim"),
                     (f"  {size(amount)}" if amount else "", "faint"),
                 ),
                 width,
             )
         )
-    if len(changes) > CHANGES_SHOWN:
-        rows.append(((f"  and {plural(len(changes) - CHANGES_SHOWN, 'change')} more", "faint"),))
+    if len(changes) > most:
+        rows.append(((f"  and {plural(len(changes) - most, 'change')} more", "faint"),))
     return rows
 
 

@@ -37,6 +37,8 @@ def crumb(place: Place, cluster: Cluster, namespace: str, view: View | None = No
         image = cluster.get("images", place.key)
         name = reference(image) if isinstance(image, Image) else place.name
         return name if place.view == "image" else f"{place.view} of {name}"
+    if place.view == "container":
+        return f"inside {place.part}"
     if place.view == "xray":
         return f"x-ray of {place.name}"
     if place.view == "forwards":

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.types import registry
-from engine.types.core import Event, Pod
+from engine.types.core import Event
 from engine.types.meta import Object
 
 from ..commands import line as command_line
@@ -19,9 +19,8 @@ from ..model.forwards import Forward
 from ..model.journal import Entry
 from ..model.place import FORWARDS, JOURNAL, OVERVIEW, TEXTS, Place, Within
 from ..pages.heat import HEAT_WORDS, HEATS
-from .asking import Asking
 from .help import Help
-from .imaging import Imaging
+from .moving import Moving
 
 if TYPE_CHECKING:
     from .main import MainScreen
@@ -30,7 +29,7 @@ DETAILS = {"pods": "pod", "nodes": "node", "images": "image"}
 """Kinds with a page of their own, and its name."""
 
 
-class ScreenDesk(Asking):
+class ScreenDesk(Moving):
     """Implements `commands.desk.Desk` on a main screen."""
 
     def __init__(self, screen: MainScreen) -> None:
@@ -40,16 +39,8 @@ class ScreenDesk(Asking):
         self.forwards.on_change = self._forwards_changed
 
     @property
-    def place(self) -> Place:
-        return self._screen.place
-
-    @property
     def namespace(self) -> str:
         return self._screen.namespace
-
-    @property
-    def images(self) -> Imaging:
-        return self._screen.imaging
 
     # -- what is chosen ----------------------------------------------------------------------
 
@@ -140,7 +131,7 @@ class ScreenDesk(Asking):
         else:
             kind, key = self._target()
         obj = self.cluster.get(kind, key) if key else None
-        if obj is None or place.view in ("pod", *TEXTS):
+        if obj is None or place.view in ("pod", "container", *TEXTS):
             return
         if isinstance(obj, Event):
             self._enter_event(obj)
@@ -270,80 +261,10 @@ class ScreenDesk(Asking):
     def next_theme(self) -> None:
         self._screen.podarium.next_theme()
 
-    # -- moving ------------------------------------------------------------------------------
-
-    def move(self, dx: int, dy: int) -> None:
-        screen = self._screen
-        focused = screen.focused
-        if focused is screen.body.preview and self.place.view == "files":
-            self.images.layer(-dy)
-        elif focused is screen.body.preview:
-            screen.body.preview.scroll_rows(dy)
-        elif self.place.view == "list":
-            screen.table.move(dy)
-        elif self.place.view == "files":
-            self.images.move(dx, dy)
-        elif self.place.view == "logs":
-            screen.log_view.scroll_rows(dy) if dy else screen.log_view.scroll_sideways(dx * 8)
-        elif self.place.view in TEXTS:
-            screen.text.scroll_rows(dy) if dy else screen.text.scroll_sideways(dx * 8)
-        elif self.place.view == "pod":
-            screen.sheet.scroll_rows(dy) if dy else self.next_part(dx)
-        else:
-            screen.sheet.move(dx, dy)
-
-    def page(self, pages: int) -> None:
-        screen = self._screen
-        if screen.focused is screen.body.preview:
-            screen.body.preview.scroll_rows(pages * screen.body.preview.size.height)
-        elif self.place.view in ("list", "files"):
-            screen.body.rows.move_page(pages)
-        elif self.place.view == "logs":
-            screen.log_view.scroll_rows(pages * screen.log_view.size.height)
-        else:
-            sheet = screen.text if self.place.view in TEXTS else screen.sheet
-            sheet.scroll_rows(pages * sheet.size.height)
-
-    def edge(self, end: bool) -> None:
-        screen = self._screen
-        if self.place.view in ("list", "files"):
-            rows = screen.body.rows
-            rows.move_to(len(rows.view.order) - 1 if end else 0)
-        elif self.place.view == "logs":
-            screen.log_view.go_end() if end else screen.log_view.go_start()
-        else:
-            sheet = screen.text if self.place.view in TEXTS else screen.sheet
-            sheet.scroll_rows(len(sheet.page.lines) if end else -len(sheet.page.lines))
-
-    def next_pane(self) -> None:
-        screen = self._screen
-        if self.place.view == "overview":
-            screen.sheet.next_target()
-        elif not screen.body.preview.is_on_screen or screen.focused is screen.body.preview:
-            screen.focus_body()
-        else:
-            screen.set_focus(screen.body.preview)
-
-    def next_part(self, step: int) -> None:
-        place = self.place
-        names = self._parts()
-        logs = place.view == "logs"
-        if len(names) < 2 and (place.part or not logs):
-            self.flash(f"{place.name} has one container", "text")
-        elif names:
-            here = (
-                names.index(place.part) if place.part in names else -1 if logs and step > 0 else 0
-            )
-            part = names[(here + step) % len(names)]
-            self.replace(replace(place, part=part, previous=False))
-
-    def _parts(self) -> list[str]:
-        """The names of the containers of what is shown."""
-        obj = self.cluster.get(self.place.kind, self.place.key)
-        pods = [obj] if isinstance(obj, Pod) else self.cluster.pods_of(obj) if obj else []
-        return list(dict.fromkeys(c.name for pod in pods for c in pod.spec.containers))
-
     # -- logs --------------------------------------------------------------------------------
+
+    async def replay(self, what: str) -> None:
+        await self.replaying.do(what)
 
     def all_parts(self) -> None:
         if self.place.part:

@@ -190,7 +190,7 @@ class MainScreen(Screen[None]):
             self.table.update()
         elif self.place.view == "logs":
             self._crumbs()
-        if self.place.view == "pod" and self._seconds % 3 == 0:
+        if self.place.view == "container" or (self.place.view == "pod" and self._seconds % 3 == 0):
             self.reading.anatomy(self.place)
 
     # -- where one is ------------------------------------------------------------------------
@@ -235,6 +235,7 @@ class MainScreen(Screen[None]):
         visit = self.trail.here
         place = visit.place
         self.desk.record(of_place(place, self.namespace, visit.filter))
+        self.desk.replaying.end()
         if place.view != "logs":
             self.reading.stop_logs()
         if place.view == "list":
@@ -251,7 +252,7 @@ class MainScreen(Screen[None]):
         else:
             self._display(self.sheet)
             self.sheet.show(self.pages.source(place), top=visit.top, target=visit.key)
-            if place.view == "pod":
+            if place.view in ("pod", "container"):
                 self.reading.anatomy(place)
         self._crumbs()
         self.status.repaint()

@@ -8,6 +8,8 @@ from ..model.cluster import Cluster
 from ..model.forwards import Forwards
 from ..model.groups import Groups
 from ..model.place import Place
+from ..model.replay import Replay
+from ..pages.container import container_page
 from ..pages.forwards import forwards_page
 from ..pages.heat import HEATS
 from ..pages.layers import image_page
@@ -37,6 +39,7 @@ class Pages:
         """What stands beside an image's files."""
         self.anatomy: dict[str, dict[str, Any]] = {}
         """What the engine says of a container, by `namespace/pod/container`."""
+        self.replay: Replay | None = None
 
     def source(self, place: Place) -> Source:
         """The page of a place that is a sheet."""
@@ -50,6 +53,8 @@ class Pages:
                 return lambda w, h, target: self._pod(place, w, h)
             case "forwards":
                 return lambda w, h, target: forwards_page(self.forwards, w, h, target)
+            case "container":
+                return lambda w, h, target: self._container(place, w, h)
             case "xray":
                 for kind in ("configmaps", "secrets", "serviceaccounts"):
                     cluster.watch(kind)
@@ -68,6 +73,23 @@ class Pages:
         return pod_page(
             self.cluster, place.key, self.anatomy.get(f"{place.key}/{part}"), width, height
         )
+
+    def _container(self, place: Place, width: int, height: int) -> Page:
+        found = self.anatomy.get(f"{place.key}/{place.part}")
+        return container_page(
+            self.cluster, place.key, place.part, found, self.replay, width, height
+        )
+
+    def take_anatomy(self, key: str, found: dict[str, Any]) -> None:
+        """What the engine says of a container now; what it wrote since the last time is marked."""
+        before = self.anatomy.get(key)
+        if before is not None:
+            known = {(c.get("path"), c.get("kind"), c.get("size")) for c in before["changes"]}
+            for change in found.get("changes") or ():
+                facts = (change.get("path"), change.get("kind"), change.get("size"))
+                change["fresh"] = facts not in known
+        found.setdefault("changes", [])
+        self.anatomy = {key: found}
 
     def preview(self, kind: str, key: str) -> Source:
         """What stands beside a list for the row under the cursor."""

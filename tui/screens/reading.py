@@ -13,6 +13,7 @@ from engine.types.status import StatusError
 from ..model.log_merge import LogMerge, Source, sources_of
 from ..model.log_stream import LogStream
 from ..model.place import OF_IMAGES, Place
+from ..model.replay import Replay, steps_of
 from ..render.describe import describe
 from ..render.yaml import yaml_page
 
@@ -81,16 +82,26 @@ class Reading:
         if pod is None or not pod.spec.containers:
             return
         part = place.part or pod.spec.containers[0].name
-        path = (
-            f"/podarium/v1/namespaces/{place.namespace}/pods/{place.name}/containers/{part}/anatomy"
-        )
+        path = _path(place, part, "anatomy")
         try:
             found = msgspec.json.decode(await screen.cluster.client.raw("GET", path))
         except (StatusError, Unreachable, msgspec.DecodeError):
             return  # a cluster that cannot tell, or a container that has not been: nothing to show
         if isinstance(found, dict):
-            screen.pages.anatomy = {f"{place.key}/{part}": found}
+            screen.pages.take_anatomy(f"{place.key}/{part}", found)
             screen.sheet.update()
+
+    async def trace(self, place: Place) -> Replay | str:
+        """How the container was started, or why that cannot be told."""
+        path = _path(place, place.part, "trace")
+        try:
+            found = msgspec.json.decode(await self._screen.cluster.client.raw("GET", path))
+        except (StatusError, Unreachable, msgspec.DecodeError) as error:
+            return str(error)
+        steps = steps_of(found) if isinstance(found, dict) else []
+        if not steps:
+            return f"nothing is known of the start of {place.part}"
+        return Replay(steps, int(found.get("microseconds") or 0))
 
     def logs(self, place: Place) -> None:
         """Follow a container's log, or those of all containers of a pod or of its owner."""
@@ -135,3 +146,8 @@ class Reading:
             screen.log_view.note = self.stream.note
             screen.log_view.update()
             screen.tell_place()
+
+
+def _path(place: Place, part: str, what: str) -> str:
+    """Of our engine's API, about one container."""
+    return f"/podarium/v1/namespaces/{place.namespace}/pods/{place.name}/containers/{part}/{what}"
