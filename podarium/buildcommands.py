@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from engine.home import default_home
 from podarium.imagecommands import image
+from podarium.imagehome import image_home
 
 _FORMATS = ("docker-archive", "oci-archive", "oci-dir")
 
@@ -60,7 +60,7 @@ def build(
     from podarium.building import build
 
     build(
-        default_home(),
+        image_home(),
         context,
         file=file,
         tags=tags,
@@ -86,7 +86,7 @@ def save(output: str, form: str, references: tuple[str, ...]) -> None:
     """Write images to a file that docker, podman, skopeo and `podarium load` read."""
     from podarium.building import save
 
-    save(default_home(), references, output, form)
+    save(image_home(), references, output, form)
 
 
 @click.command(name="import")
@@ -99,7 +99,7 @@ def import_(changes: tuple[str, ...], archive: str, reference: str) -> None:
     """Make an image of one layer from an archive of a root filesystem (tar, gzip, zstd)."""
     from podarium.building import import_
 
-    import_(default_home(), archive, reference, changes)
+    import_(image_home(), archive, reference, changes)
 
 
 for _command in (build, save, import_):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import textwrap
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from engine.runtime.checks import Check, State
 from engine.runtime.doctor import examine, runs
 from engine.runtime.features import probe
 from engine.runtime.machine import look
+from engine.runtime.rootless.enter import own_namespaces
 
 # Glyph, what stands for it where the terminal has no Unicode, colour.
 _SHOWN = {
@@ -33,8 +35,13 @@ _WIDEST = 110
 
 def doctor(home: Path, *, as_json: bool) -> None:
     """Print every check; exit 1 when clusters cannot run."""
-    found = probe()
-    checks = examine(found, look(home, root=found.root, nat=nat_fails))
+    # In namespaces like those of a cluster, an ordinary user can try what root can.
+    ordinary = own_namespaces() if os.geteuid() else None
+    found = replace(probe(), ordinary=ordinary)
+    machine = look(home, root=found.root, nat=nat_fails)
+    if ordinary is not None:
+        machine = replace(machine, capabilities=0, subordinate=ordinary.ids > 1)
+    checks = examine(found, machine)
     if as_json:
         click.echo(document(checks))
     else:

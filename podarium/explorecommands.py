@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from engine.home import ClusterPaths, default_home
+from engine.home import ClusterPaths
 from podarium import completion
 from podarium.clusteroption import cluster_option
+from podarium.imagehome import image_home
 
 _NUMBER = click.IntRange(1)
 reference = click.argument("reference", metavar="REF", shell_complete=completion.images)
@@ -23,7 +24,7 @@ def history(reference: str, whole: bool, as_json: bool) -> None:
     """How an image came about, step by step, with the bytes that each step added."""
     from podarium.exploring import history
 
-    history(default_home(), reference, whole=whole, as_json=as_json)
+    history(image_home(), reference, whole=whole, as_json=as_json)
 
 
 @click.command()
@@ -59,7 +60,7 @@ def tree(
 
     least = size_of(min_size, "--min-size")
     wish = TreeWish(path, layer, since, depth, changed, sort == "size", least)
-    tree(default_home(), reference, wish, as_json=as_json)
+    tree(image_home(), reference, wish, as_json=as_json)
 
 
 @click.command()
@@ -97,7 +98,7 @@ def waste(
         "highest-user-wasted-percent": highest_user_wasted_percent,
     }
     rules = Rules.of(said, ci_config) if ci or ci_config or any(said.values()) else None
-    waste(default_home(), reference, top=top, same=same, rules=rules, as_json=as_json)
+    waste(image_home(), reference, top=top, same=same, rules=rules, as_json=as_json)
 
 
 @click.command()
@@ -108,7 +109,7 @@ def which(reference: str, path: str, as_json: bool) -> None:
     """Which layers have a path, what each did with it, and which one is seen."""
     from podarium.exploring import which
 
-    which(default_home(), reference, path, as_json=as_json)
+    which(image_home(), reference, path, as_json=as_json)
 
 
 @click.command()
@@ -122,7 +123,7 @@ def cat(reference: str, path: str, layer: int | None, out: Path | None) -> None:
     """A file's bytes, taken out of an image that does not run."""
     from podarium.exploring import cat
 
-    cat(default_home(), reference, path, layer=layer, out=out)
+    cat(image_home(), reference, path, layer=layer, out=out)
 
 
 @click.command()
@@ -148,7 +149,7 @@ def diff(
         return
     from podarium.exploring import diff
 
-    diff(default_home(), base, now, as_json=as_json, code=code)
+    diff(image_home(), base, now, as_json=as_json, code=code)
 
 
 EXPLORING = (history, tree, waste, which, cat, diff)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from engine.home import default_home
 from podarium import completion
 from podarium.explorecommands import EXPLORING
+from podarium.imagehome import image_home
 
 _CODES = """Exit codes: 0 done; 1 refused, failed, not there, a rule broken or a difference found; 2
 wrong usage; 130 interrupted. With --json the answer is one JSON document on standard output, and
@@ -30,7 +30,7 @@ def load(archive: Path) -> None:
     """Load images from a docker-archive, an oci-archive or an OCI layout folder."""
     from podarium.images import load
 
-    load(default_home(), archive)
+    load(image_home(), archive)
 
 
 @click.command()
@@ -40,7 +40,7 @@ def images(as_json: bool, quiet: bool) -> None:
     """The images that every cluster of this machine shares."""
     from podarium.images import images
 
-    images(default_home(), as_json=as_json, quiet=quiet)
+    images(image_home(), as_json=as_json, quiet=quiet)
 
 
 @click.command()
@@ -55,7 +55,7 @@ def pull(reference: str, platform: str, quiet: bool) -> None:
     """
     from podarium.registry import pull
 
-    pull(default_home(), reference, platform, quiet=quiet)
+    pull(image_home(), reference, platform, quiet=quiet)
 
 
 @click.command()
@@ -66,7 +66,7 @@ def push(reference: str, destination: str, quiet: bool) -> None:
     """Give an image to a registry, under its own name or as DEST."""
     from podarium.registry import push
 
-    push(default_home(), reference, destination, quiet=quiet)
+    push(image_home(), reference, destination, quiet=quiet)
 
 
 @click.command()
@@ -76,7 +76,7 @@ def tag(reference: str, name: str) -> None:
     """Give an image one more name."""
     from podarium.images import tag
 
-    tag(default_home(), reference, name)
+    tag(image_home(), reference, name)
 
 
 @click.command()
@@ -87,7 +87,7 @@ def rmi(references: tuple[str, ...]) -> None:
     """Remove names of images, and with its last name an image."""
     from podarium.images import remove
 
-    remove(default_home(), references)
+    remove(image_home(), references)
 
 
 @click.command()
@@ -98,7 +98,7 @@ def inspect(references: tuple[str, ...]) -> None:
     """All that is known about images, as JSON."""
     from podarium.images import inspect
 
-    inspect(default_home(), references)
+    inspect(image_home(), references)
 
 
 @click.command()
@@ -106,7 +106,7 @@ def prune() -> None:
     """Remove the blobs and layers that no image needs."""
     from podarium.images import prune
 
-    prune(default_home())
+    prune(image_home())
 
 
 for name, command in (

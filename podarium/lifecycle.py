@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,11 @@ from engine import boot
 from engine.home import ClusterPaths
 from engine.launch import EngineOptions, running, spawn, stop
 from engine.types.boot import BootStep
+from podarium.connection import ask
 from podarium.failure import Failure, NotRunning
+
+if TYPE_CHECKING:
+    from engine.client.client import Client
 
 # The slowest step seen is the first build of the host image: 2 s on two slow cores.
 BOOT_TIMEOUT_S = 120.0
@@ -122,20 +126,16 @@ def status(paths: ClusterPaths) -> None:
     pid = running(paths)
     if pid is None:
         raise NotRunning(paths.name)
-    asyncio.run(_status(paths, pid))
+    ask(paths, lambda client: _status(paths, pid, client))
 
 
-async def _status(paths: ClusterPaths, pid: int) -> None:
-    from engine.client.client import Client
-    from engine.client.http import HttpTransport
+async def _status(paths: ClusterPaths, pid: int, client: Client) -> None:
     from engine.types.core import Node, Pod
     from engine.types.nodestatus import node_ready
     from engine.types.podstatus import pod_summary
 
-    async with HttpTransport(unix=paths.api_socket) as transport:
-        client = Client(transport)
-        nodes = (await client.list(Node)).items
-        pods = (await client.list(Pod)).items
+    nodes = (await client.list(Node)).items
+    pods = (await client.list(Pod)).items
     click.echo(f"cluster {paths.name}: engine pid {pid}, kubeconfig {paths.kubeconfig}")
     for node in nodes:
         mine = sum(pod.spec.node_name == node.metadata.name for pod in pods)

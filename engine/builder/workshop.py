@@ -19,6 +19,7 @@ from typing import Any
 
 from engine.home import ClusterPaths
 from engine.images.containerfile.stages import BuildError
+from engine.linux.namespace import in_user_namespace
 from engine.runtime.cgroup.api import Hierarchy, detect
 from engine.runtime.runtime import (
     ContainerConfig,
@@ -124,7 +125,7 @@ class Workshop:
 
     async def _started(self) -> Runtime:
         if self._runtime is None:
-            if os.geteuid() != 0:
+            if in_user_namespace():
                 raise BuildError("RUN starts a container, which takes root: sudo podarium build …")
             self._runtime = await Runtime.launch(self.node, node=_NODE)
             self._following = asyncio.create_task(self._follow(self._runtime))

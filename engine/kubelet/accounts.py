@@ -1,10 +1,12 @@
 """Whom a container runs as: ids from the pod, or names from the image's own accounts."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 from engine.images.accounts import ID_MAX, Accounts
 from engine.kubelet.downward import ConfigError
+from engine.linux.namespace import mapped
 from engine.runtime.spec import User
 from engine.types.containers import SecurityContext
 from engine.types.pods import PodSecurityContext
@@ -47,8 +49,31 @@ def identify(
     further = [*(accounts.memberships(entry[2]) if entry else []), *pod.supplemental_groups]
     if pod.fs_group is not None:
         further.append(pod.fs_group)
+    _must_be_here("uid", uid, "runAsUser" if chosen is not None else "the image's USER")
+    _must_be_here("gid", gid, "runAsGroup" if group is not None else "the image's USER")
+    for each in pod.supplemental_groups:
+        _must_be_here("gid", each, "supplementalGroups")
+    if pod.fs_group is not None:
+        _must_be_here("gid", pod.fs_group, "fsGroup")
     user = User(uid=uid, gid=gid, additional_gids=tuple(dict.fromkeys(further)))
     return Identity(user, entry[3] if entry and entry[3] else "/")
+
+
+def _must_be_here(kind: str, id: int, field: str) -> None:
+    known = _ids(kind)
+    if not any(first <= id < first + count for first, count in known):
+        last = known[-1][0] + known[-1][1] - 1
+        have = "only 0 exists" if last == 0 else f"only 0 to {last} exist"
+        raise ConfigError(
+            f"{field}: {kind} {id} does not exist here: without root {have}; more come from"
+            " /etc/subuid and /etc/subgid (sudo usermod --add-subuids 100000-165535"
+            " --add-subgids 100000-165535 USER), then podarium down and up"
+        )
+
+
+@cache
+def _ids(kind: str) -> tuple[tuple[int, int], ...]:
+    return tuple(mapped(kind))
 
 
 def _group(name: str, accounts: Accounts) -> int:

@@ -27,8 +27,10 @@ from engine.kubelet.starter import ATTEMPT, NAME, UID
 from engine.kubelet.worker import PodWorker
 from engine.network.ipam import PodPool
 from engine.runtime.cgroup.api import Hierarchy
+from engine.runtime.features import CONTROLLERS
 from engine.runtime.runtime import ContainerState, Runtime, RuntimeFailure
 from engine.types import quantity
+from engine.types.core import ObjectReference
 from engine.types.pods import Pod
 from engine.types.stats import ContainerSample, NodeSample
 
@@ -84,6 +86,7 @@ class Kubelet:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._limit_node()
         await self._registration.register()
+        self._tell_what_is_not_limited()
         informing = asyncio.create_task(self._pods.run())
         try:
             await self._pods.synced.wait()
@@ -115,6 +118,17 @@ class Kubelet:
         node.hierarchy.create(node.paths.cgroup)
         limits = qos.node_resources(node.config.cpu, node.config.memory)
         node.hierarchy.limit(node.paths.cgroup, limits)
+
+    def _tell_what_is_not_limited(self) -> None:
+        node, given = self.node, self.node.hierarchy.controllers
+        lacking = [name.decode() for name in CONTROLLERS if name not in given]
+        if lacking:
+            text = f"No cgroups of this user can limit {', '.join(lacking)}"
+            if node.hierarchy.keeps_memory:
+                text += "; a container beyond its memory limit is ended within a second or two"
+            name = node.config.name
+            about = ObjectReference(api_version="v1", kind="Node", name=name, uid=name)
+            node.events.record(about, "Warning", "LimitsNotKept", text)
 
     # Pods
 

@@ -74,6 +74,9 @@ class Lives:
             self._starting = False
         self.event(pod, name, "Normal", "Created", f"Created container: {name}")
         self.event(pod, name, "Normal", "Started", f"Started container {name}")
+        if state.warnings:
+            text = f"Container {name} has not all that it asked for: {'; '.join(state.warnings)}"
+            self.event(pod, name, "Warning", "Degraded", text)
         record.last, record.waiting, record.changed = record.life, None, False
         record.life = Life(state.id, attempt, state.started_at)
         self._begin(pod, container, state, ground.ip, fresh=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from engine.linux.flags import CAP
 from engine.runtime.checks import Check, State, need, there, want
-from engine.runtime.features import Features
+from engine.runtime.features import Features, Ordinary
 from engine.runtime.machine import CALLS, Machine, has
 from engine.runtime.needs import needed
 
@@ -73,6 +73,10 @@ def _kernel(machine: Machine) -> Iterator[Check]:
 
 
 def _cgroups(found: Features, machine: Machine) -> Iterator[Check]:
+    if found.ordinary is not None:
+        yield _delegated(found.ordinary)
+        if not found.ordinary.delegated:
+            return
     unified = found.hierarchy in ("v2", "hybrid")
     mount = "sudo mkdir /sys/fs/cgroup/unified; sudo mount -t cgroup2 none /sys/fs/cgroup/unified"
     yield want(
@@ -111,6 +115,19 @@ def _cgroups(found: Features, machine: Machine) -> Iterator[Check]:
         "yes, or no swap" if machine.swap_bounded else "no",
         "a container at its memory limit goes on into swap",
         "boot with swapaccount=1, or sudo swapoff -a",
+    )
+
+
+def _delegated(user: Ordinary) -> Check:
+    return want(
+        "cgroups",
+        "delegated to this user",
+        user.delegated,
+        "a part of the v2 tree" if user.delegated else "none",
+        "CPU and processes have no limit; one of memory is kept by looking once a second; usage is"
+        " added up from /proc",
+        "cgroup v2 (v1 is never given to users) and a systemd session of one's own; or, as root:"
+        " make a cgroup, give it to the user (chown), and start podarium in one below it",
     )
 
 
@@ -182,7 +199,8 @@ def _filesystems(found: Features, machine: Machine) -> Iterator[Check]:
         machine.erofs_files,
         there(machine.erofs_files),
         "a layer cannot be mounted as the file it comes in; it is unpacked",
-        "Linux 6.12 with CONFIG_EROFS_FS_BACKED_BY_FILE (sudo modprobe erofs)",
+        "Linux 6.12 with CONFIG_EROFS_FS_BACKED_BY_FILE (sudo modprobe erofs)"
+        + (", and root" if found.ordinary is not None else ""),
     )
     yield want(
         "filesystems",
@@ -190,7 +208,8 @@ def _filesystems(found: Features, machine: Machine) -> Iterator[Check]:
         machine.idmapped,
         f"{machine.home_type}: {there(machine.idmapped)}",
         "volumes cannot be shown with other owners",
-        "ext4 or xfs with Linux 5.12, btrfs 5.15, tmpfs 6.3",
+        "ext4 or xfs with Linux 5.12, btrfs 5.15, tmpfs 6.3"
+        + (", and root" if found.ordinary is not None else ""),
     )
     yield _space(machine)
     yield want(
@@ -373,7 +392,8 @@ def _rootless(machine: Machine) -> Iterator[Check]:
         "newuidmap, newgidmap",
         maps,
         there(maps),
-        "without root, containers have a single user id",
+        "without root, containers have id 0 alone: an image's files of others become one's own,"
+        " and a pod that asks for another user is refused",
         "sudo apt install uidmap (Fedora: shadow-utils)",
     )
     yield want(
@@ -381,7 +401,8 @@ def _rootless(machine: Machine) -> Iterator[Check]:
         "subordinate ids",
         machine.subordinate,
         "in /etc/subuid and /etc/subgid" if machine.subordinate else "none for this user",
-        "without root, containers have a single user id",
+        "without root, containers have id 0 alone: an image's files of others become one's own,"
+        " and a pod that asks for another user is refused",
         "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
     )
     ways = [name for name in ("pasta", "slirp4netns") if name in machine.tools]

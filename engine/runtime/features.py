@@ -33,9 +33,28 @@ _RTM_NEWLINK, _CREATE_EXCL = 16, 0x600
 _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND = 3, 18, 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ordinary:
+    """A user who is not root: what containers take he has in a user namespace, or not at all.
+
+    forbidden   what keeps him from having one, with the cure; "" when nothing does
+    ids         how many users and groups his containers may have
+    one_id      why that is one; "" when it is more
+    delegated   whether there is a part of the v2 tree that is his
+    """
+
+    forbidden: str
+    ids: int
+    one_id: str
+    delegated: bool
+
+
 @dataclass(frozen=True)
 class Features:
-    """`links` are the kinds of network device that can be made; None: only root can tell."""
+    """`links` are the kinds of network device that can be made; None: only root can tell.
+
+    `ordinary`: who asked, if not root; the rest was then found out in namespaces of his.
+    """
 
     kernel: tuple[int, int]
     root: bool
@@ -48,6 +67,7 @@ class Features:
     cgroups_writable: bool
     cgroups_crowded: bool
     links: frozenset[str] | None
+    ordinary: Ordinary | None = None
 
 
 @functools.cache

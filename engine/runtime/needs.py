@@ -25,14 +25,7 @@ def needed(found: Features) -> Iterator[Check]:
         f"this kernel is {version}; containers are ended and sealed with what came by {least}",
         "upgrade: Debian 12, Ubuntu 22.04, Fedora 34, RHEL 9 or newer have it",
     )
-    yield need(
-        "security",
-        "root",
-        found.root,
-        "with its capabilities" if found.root else "not now",
-        "namespaces, mounts and cgroups are the machine's to give",
-        "run it as root: sudo -E podarium ... (in a container: docker run --privileged)",
-    )
+    yield _needed_power(found)
     yield need(
         "filesystems",
         "overlay",
@@ -70,6 +63,27 @@ def needed(found: Features) -> Iterator[Check]:
         )
 
 
+def _needed_power(found: Features) -> Check:
+    """Root, or what an ordinary user can have instead."""
+    if found.ordinary is not None:
+        return need(
+            "security",
+            "a user namespace",
+            not found.ordinary.forbidden,
+            "without root" if not found.ordinary.forbidden else "forbidden",
+            "without root, namespaces and mounts are only had inside one",
+            found.ordinary.forbidden or "nothing to do",
+        )
+    return need(
+        "security",
+        "root",
+        found.root,
+        "with its capabilities" if found.root else "not now",
+        "namespaces, mounts and cgroups are the machine's to give",
+        "run it as root: sudo -E podarium ... (in a container: docker run --privileged)",
+    )
+
+
 def _needed_cgroups(found: Features) -> Iterator[Check]:
     yield need(
         "cgroups",
@@ -79,8 +93,8 @@ def _needed_cgroups(found: Features) -> Iterator[Check]:
         "no cgroup filesystem is mounted at /sys/fs/cgroup",
         "sudo mount -t cgroup2 none /sys/fs/cgroup",
     )
-    if not found.hierarchy or found.hierarchy == "none":
-        return
+    if not found.hierarchy or found.hierarchy == "none" or found.ordinary is not None:
+        return  # an ordinary user does without: see doctor.py
     for controller in CONTROLLERS:
         name = controller.decode()
         boot = "cgroup_enable=memory swapaccount=1" if name == "memory" else "the controller on"

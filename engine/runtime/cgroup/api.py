@@ -154,6 +154,9 @@ class Hierarchy(ABC):
 
         return self.filters_devices and devicefilter.loads()
 
+    keeps_memory: bool = False
+    """Whether keep_limits() does something, as it must where nobody else does."""
+
     @abstractmethod
     def directories(self, path: bytes) -> list[bytes]:
         """Every directory that together make the cgroup, whether it exists or not."""

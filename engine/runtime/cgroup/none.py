@@ -43,6 +43,7 @@ def is_root(directory: bytes) -> bool:
 
 class NoCgroups(Hierarchy):
     name = "none"
+    keeps_memory = True
 
     def __init__(self, root: bytes) -> None:
         self.root = root

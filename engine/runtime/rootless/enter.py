@@ -21,6 +21,7 @@ from engine.linux.flags import CLONE
 from engine.linux.namespace import setns, unshare
 from engine.linux.process import pid_alive
 from engine.runtime.cgroup.none import NoCgroups
+from engine.runtime.features import Ordinary
 from engine.runtime.keepers import end_keeper, interpreter
 from engine.runtime.rootless import delegated, ids
 
@@ -169,6 +170,23 @@ def own_ids() -> None:
         ids.own_user_namespace(ids.of_user())
     except OSError as error:
         raise NotEntered(f"{error.strerror}{_cure(error.errno or 0)}") from None
+
+
+def own_namespaces() -> Ordinary:
+    """Become root of such namespaces as a cluster has, which end with this process; with what there
+    is to say of them. For a process with a single thread: then it is told what it may not have."""
+    granted, forbidden = ids.of_user(), obstacle()
+    delegated_ = bool(delegated.find(os.getpid()))
+    one_id = granted.why
+    if not forbidden:
+        one_id = ids.own_user_namespace(granted)
+        unshare(_ALL & ~CLONE.NEWUSER)
+    return Ordinary(
+        forbidden=forbidden,
+        ids=1 if one_id else granted.count,
+        one_id=one_id,
+        delegated=delegated_,
+    )
 
 
 def obstacle() -> str:
