@@ -162,6 +162,10 @@ class Hierarchy(ABC):
         """Every directory that together make the cgroup, whether it exists or not."""
 
     @abstractmethod
+    def directory_of(self, controller: bytes, path: bytes) -> bytes:
+        """Where a controller has its files of the cgroup. Raise OSError where it is not used."""
+
+    @abstractmethod
     def create(self, path: bytes) -> None:
         """Make a cgroup, and its ancestors, where missing."""
 

@@ -38,6 +38,9 @@ class V1(Hierarchy):
     def directories(self, path: bytes) -> list[bytes]:
         return self._controllers(path)
 
+    def directory_of(self, controller: bytes, path: bytes) -> bytes:
+        return self._file(controller, path, b"").rstrip(b"/")
+
     def create(self, path: bytes) -> None:
         for directory in self._controllers(path):
             try:

@@ -38,6 +38,12 @@ class V2(Hierarchy):
     def directories(self, path: bytes) -> list[bytes]:
         return [self.root + b"/" + tree.relative(path)]
 
+    def directory_of(self, controller: bytes, path: bytes) -> bytes:
+        if controller not in self.controllers:
+            text = f"the {controller.decode()} cgroup controller is not available here"
+            raise OSError(errno.EOPNOTSUPP, text, path)
+        return self.directories(path)[0]
+
     def create(self, path: bytes) -> None:
         """A cgroup gets the controllers that each of its ancestors hands down."""
         parent = os.path.dirname(tree.relative(path))

@@ -9,15 +9,17 @@ from engine.runtime.oci.document import Value, read
 
 NEW = ("pid", "network", "ipc", "uts", "mount", "user", "cgroup", "time")
 
-# What the specification has a runtime refuse when it cannot do it.
-_UNSUPPORTED = (
-    ("linux", "intelRdt"),
-    ("linux", "mountLabel"),
-    ("vm",),
-    ("windows",),
-    ("solaris",),
-    ("zos",),
-)
+# What the specification has a runtime refuse when it cannot do it, and why it cannot.
+_REFUSED = {
+    ("linux", "intelRdt"): "caches are not shared out here (resctrl)",
+    ("linux", "memoryPolicy"): "the kernel's choice of memory is left as it is; use cpu.mems",
+    ("linux", "netDevices"): "devices are not moved; join a network namespace that has them",
+    ("vm",): "containers here are no virtual machines",
+    ("windows",): "this is Linux",
+    ("solaris",): "this is Linux",
+    ("freebsd",): "this is Linux",
+    ("zos",): "this is Linux",
+}
 
 
 class Bundle:
@@ -33,9 +35,9 @@ class Bundle:
             raise version.error(f"{version.text()!r} is not a version 1 of the specification")
         if not config.get("linux"):
             raise config.get("linux").error("is missing, and this is Linux")
-        for names in _UNSUPPORTED:
+        for names, why in _REFUSED.items():
             if config.get(*names).raw:
-                raise config.get(*names).error("is not supported")
+                raise config.get(*names).error(f"is not supported: {why}; leave it out")
         self.rootfs = os.path.join(path, config.get("root", "path").text())
         self.namespaces: dict[str, str] = {}
         for item in config.get("linux", "namespaces").items():

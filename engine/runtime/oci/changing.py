@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
-from engine.runtime.oci import state
+from engine.runtime.cgroup import tree
+from engine.runtime.cgroup.api import UNLIMITED, Hierarchy, detect
+from engine.runtime.oci import launch, state
+from engine.runtime.oci.controls import control
 from engine.runtime.oci.document import ConfigError, Value, read
 from engine.runtime.oci.resources import controllers, limits
-from engine.runtime.oci.state import CREATED, PAUSED, RUNNING, STOPPED, StateError
+from engine.runtime.oci.state import CREATED, PAUSED, RUNNING, STOPPED, State, StateError
+from engine.runtime.ops.base import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,20 +59,57 @@ def update(root: str, id: str, resources: Value) -> None:
         hierarchy = container.hierarchy()
         if container.status(hierarchy) == STOPPED:
             raise StateError(f"container {id!r} is stopped")
-        more = controllers(resources) - container.controllers
-        if more:
-            names = ", ".join(sorted(name.decode() for name in more))
-            raise resources.error(f"the container was created without the controller {names}")
-        memory = resources.get("memory")
-        if memory.get("swap") and not memory.get("limit"):
-            limit = read(container.config_path, "container").get(
-                "linux", "resources", "memory", "limit"
-            )
-            resources = Value(
-                {**resources.raw, "memory": {**memory.raw, "limit": limit.number(0)}},
-                resources.path,
-            )
-        hierarchy.limit(container.cgroup, limits(resources, hierarchy))
+        if more := controllers(resources) - container.controllers:
+            hierarchy = _widened(container, more)
+        _check_before(resources, container, hierarchy)
+        limited = limits(_with_limit(resources, container, hierarchy), hierarchy)
+        others = control(resources, container.cgroup, hierarchy)
+        try:
+            hierarchy.limit(container.cgroup, limited)
+        except ValueError as error:
+            raise resources.error(str(error)) from None
+        if others:
+            launch.apply((others,), Context(hierarchy))
+
+
+def _widened(container: State, more: frozenset[bytes]) -> Hierarchy:
+    """The hierarchy with controllers that it did not need before: its processes come along."""
+    hierarchy = detect(also=container.controllers | more)
+    hierarchy.create(container.cgroup)
+    for controller in sorted(more & hierarchy.controllers):
+        procs = hierarchy.directory_of(controller, container.cgroup) + b"/cgroup.procs"
+        inside = set(tree.procs(os.path.dirname(procs)))
+        for pid in set(hierarchy.procs(container.cgroup)) - inside:
+            try:
+                tree.write(procs, b"%d" % pid)
+            except OSError as error:
+                # It has ended.
+                if error.errno != errno.ESRCH:
+                    raise
+    container.fields["controllers"] = sorted(c.decode() for c in container.controllers | more)
+    container.save()
+    return hierarchy
+
+
+def _with_limit(resources: Value, container: State, hierarchy: Hierarchy) -> Value:
+    """Memory and swap together are limited beside memory: that is as it was, if nothing is said."""
+    memory = resources.get("memory")
+    if not memory.get("swap") or memory.get("limit") or b"memory" not in hierarchy.controllers:
+        return resources
+    limit = hierarchy.sample(container.cgroup).memory_limit
+    raw = {**memory.raw, "limit": UNLIMITED if limit is None else limit}
+    return Value({**resources.raw, "memory": raw}, resources.path)
+
+
+def _check_before(resources: Value, container: State, hierarchy: Hierarchy) -> None:
+    """v1 does not take a limit below what is used; v2 does, and ends what is above it."""
+    memory = resources.get("memory")
+    limit = memory.get("limit").number(0)
+    if not memory.get("checkBeforeUpdate").flag() or limit <= 0:
+        return
+    used = hierarchy.sample(container.cgroup).memory
+    if used > limit:
+        raise memory.get("limit").error(f"{limit} is less than the {used} bytes that are used")
 
 
 def resources_of(options: dict[str, Any]) -> Value:

@@ -40,6 +40,8 @@ class Value:
     def _be(self, kind: type, name: str) -> Any:
         # bool is an int to Python, and not to JSON.
         if not isinstance(self.raw, kind) or (kind is int and isinstance(self.raw, bool)):
+            if self.raw is None:
+                raise self.error(f"is missing, and must be {name}")
             raise self.error(f"must be {name}, not {compose(self.raw)}")
         return self.raw
 

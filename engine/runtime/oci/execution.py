@@ -11,15 +11,18 @@ from engine.linux.process import capget, set_dumpable
 from engine.runtime.oci import launch, state
 from engine.runtime.oci.document import ConfigError, Value, read
 from engine.runtime.oci.entering import BecomeRoot
+from engine.runtime.oci.labels import hold
 from engine.runtime.oci.listener import LISTENER, hand_over
 from engine.runtime.oci.namespaces import owner
 from engine.runtime.oci.process import become, oom_score
+from engine.runtime.oci.settings import Affinity, cpus
 from engine.runtime.oci.state import CREATED, RUNNING, State, StateError
 from engine.runtime.ops.base import Context, Op
 from engine.runtime.ops.cgroups import JoinCgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 _NAMESPACES = {
@@ -78,7 +81,10 @@ def execute(
         raise StateError(f"container {id!r} has ended")
     kinds = _differing(container)
     ops = (
+        *hold(process),
+        *_affinity(process, "initial"),
         JoinCgroup(joins, born[0] if born else b""),
+        *_affinity(process, "final"),
         *oom_score(process),
         JoinProcess(kinds, owner(config)),
         *become(
@@ -103,6 +109,13 @@ def execute(
         cloned.reap()
         raise
     return cloned
+
+
+def _affinity(process: Value, when: str) -> Iterator[Affinity]:
+    """Where it runs before it is in the container's cgroup, and from then on."""
+    field = process.get("execCPUAffinity", when)
+    if field.text(""):
+        yield Affinity(field.text(), tuple(cpus(field)))
 
 
 def _differing(container: State) -> CLONE:

@@ -9,6 +9,7 @@ from engine.linux.flags import MOUNT_ATTR
 from engine.runtime.oci.bundle import Bundle
 from engine.runtime.oci.devices import LINKS, NULL_AND_KIN, TYPES, Links, Nodes
 from engine.runtime.oci.document import Value
+from engine.runtime.oci.labels import mount_label
 from engine.runtime.oci.mapping import has, mapping
 from engine.runtime.oci.mounting import (
     BindMount,
@@ -33,6 +34,10 @@ _KERNEL = ("proc", "sys", "dev")
 _MAPPINGS = ("uidMappings", "gidMappings")
 # Which a user namespace may not always make anew, and where the machine has its own.
 _MACHINES = {"sysfs": b"/sys", "mqueue": b"/dev/mqueue", "proc": b"/proc"}
+
+
+# Whose files have no labels of their own.
+_LABELLED = ("tmpfs", "mqueue", "devpts", "ramfs")
 
 
 def mounts(bundle: Bundle, cgroup: bytes, hierarchy: Hierarchy) -> Iterator[Op]:
@@ -120,6 +125,8 @@ def _kind_of(kind: str, target: bytes, options: Options, bundle: Bundle) -> type
 def _data(kind: str, options: Options, bundle: Bundle) -> Iterator[tuple[bytes, bytes]]:
     """Options of the filesystem, without a group of terminals that the user namespace lacks."""
     gids = mapping(bundle.config.get("linux", "gidMappings"))
+    if kind in _LABELLED and (label := mount_label(bundle.config.get("linux"))):
+        yield b"context", label.encode()
     for key, word in options.data:
         group = kind == "devpts" and key == b"gid" and word.isdigit()
         if not (group and gids and not has(gids, int(word))):

@@ -12,9 +12,11 @@ from engine.linux.flags import CLONE
 from engine.runtime.cgroup.api import Hierarchy
 from engine.runtime.oci import mounts, namespaces
 from engine.runtime.oci.bundle import Bundle
+from engine.runtime.oci.controls import control
 from engine.runtime.oci.document import Value
 from engine.runtime.oci.gate import ContainerHooks, Gate, RuntimeHooks
 from engine.runtime.oci.hooks import hooks
+from engine.runtime.oci.labels import hold, mount_label
 from engine.runtime.oci.process import become, oom_score
 from engine.runtime.oci.resources import limits
 from engine.runtime.oci.root import BindRoot, LeaveTree, Propagation, RootPropagation
@@ -93,6 +95,8 @@ def compile(
         raise resources.error(str(error)) from None
     if writes:
         host_ops.append(LimitCgroup(writes))
+    if others := control(resources, cgroup, hierarchy):
+        host_ops.append(others)
     program = hierarchy.device_program(limited)
     if program:
         host_ops.append(FilterDevices(cgroup, program))
@@ -106,6 +110,7 @@ def compile(
         ahead_ops=tuple(namespaces.ahead(bundle)),
         child_ops=(
             JoinCgroup(joins, born[0] if born else b""),
+            *hold(bundle.config.get("process")),
             *namespaces.within(bundle),
             *oom_score(bundle.config.get("process")),
             *_rootfs(bundle, cgroup, hierarchy, state),
@@ -134,6 +139,7 @@ def _rootfs(bundle: Bundle, cgroup: bytes, hierarchy: Hierarchy, state: bytes) -
     recursive = _PROPAGATIONS.get(word.removeprefix("r"))
     if recursive is None and word not in ("unbindable", "runbindable"):
         raise asked.error(f"{word!r} is none of shared, slave, private, unbindable")
+    mount_label(linux)
     yield Propagation(recursive or "rprivate")
     yield BindRoot(os.fsencode(bundle.rootfs))
     yield from mounts.mounts(bundle, cgroup, hierarchy)
@@ -151,9 +157,12 @@ def _rootfs(bundle: Bundle, cgroup: bytes, hierarchy: Hierarchy, state: bytes) -
     yield LeaveTree()
     if word not in ("", "private", "rprivate"):
         yield RootPropagation(word)
-    domain = linux.get("personality", "domain")
-    if domain:
-        yield Personality(_LINUX32 if domain.choice(("LINUX", "LINUX32")) == "LINUX32" else 0)
+    personality = linux.get("personality")
+    if personality:
+        domain = personality.get("domain").choice(("LINUX", "LINUX32"))
+        if personality.get("flags").texts():
+            raise personality.get("flags").error("the specification has no flags; leave them out")
+        yield Personality(_LINUX32 if domain == "LINUX32" else 0)
 
 
 def _container_hooks(bundle: Bundle, point: str, state: bytes) -> Iterator[Op]:

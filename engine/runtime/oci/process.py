@@ -9,6 +9,7 @@ import resource
 
 from engine.linux.flags import cap_number
 from engine.runtime.oci.document import Value
+from engine.runtime.oci.labels import labels
 from engine.runtime.oci.seccomp import confinement
 from engine.runtime.oci.settings import (
     Console,
@@ -52,6 +53,7 @@ _SCHED_FLAGS = {
     "SCHED_FLAG_UTIL_CLAMP_MIN": 0x20,
     "SCHED_FLAG_UTIL_CLAMP_MAX": 0x40,
 }
+_IO_LOWEST = 7
 _IO_CLASSES = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
 
 
@@ -76,7 +78,6 @@ def become(
     held    the capabilities that there are to give, as a mask
     own_console     its terminal is /dev/console too
     """
-    _refuse_labels(process)
     exec_ = _exec(process, keep)
     user = process.get("user")
     uid, gid = _id(user.get("uid")), _id(user.get("gid"))
@@ -108,7 +109,7 @@ def become(
         no_new_privileges=process.get("noNewPrivileges").flag(),
         seccomp=confinement(seccomp),
         exec=exec_,
-        gate=gate,
+        gate=(*gate, *labels(process)),
         keep=keep,
     )
 
@@ -180,13 +181,7 @@ def _scheduling(process: Value) -> Iterator[Op]:
     asked = process.get("ioPriority")
     if asked:
         class_ = _IO_CLASSES[asked.get("class").choice(tuple(_IO_CLASSES))]
-        yield IoPriority(class_, asked.get("priority").number(0))
-
-
-def _refuse_labels(process: Value) -> None:
-    """Of security modules that would have to be there."""
-    for name in ("apparmorProfile", "selinuxLabel"):
-        label = process.get(name)
-        if label and label.text():
-            module = name.removesuffix("Profile").removesuffix("Label")
-            raise label.error(f"labels of {module} are not supported")
+        priority = asked.get("priority").number(0)
+        if not 0 <= priority <= _IO_LOWEST:
+            raise asked.get("priority").error(f"{priority} is not between 0 and {_IO_LOWEST}")
+        yield IoPriority(class_, priority)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.runtime.cgroup.api import UNLIMITED, Hierarchy, Resources
+from engine.runtime.oci.controls import needed
 from engine.runtime.oci.document import Value
 
 # Whoever makes which node: these may always be made, and these opened (runc and crun agree).
@@ -20,14 +21,12 @@ _ALWAYS = (
     "c 136:* rwm",
 )
 _EVERYTHING = "a *:* rwm"
-# Refused rather than ignored: a limit that someone relies on.
-_UNKNOWN = ("blockIO", "hugepageLimits", "network", "rdma")
 
 
 def controllers(value: Value) -> frozenset[bytes]:
     """Which cgroup controllers the settings need beyond the usual."""
     cpu = value.get("cpu")
-    found = set()
+    found = needed(value)
     if cpu.get("cpus") or cpu.get("mems"):
         found.add(b"cpuset")
     return frozenset(found)
@@ -35,17 +34,12 @@ def controllers(value: Value) -> frozenset[bytes]:
 
 def limits(value: Value, hierarchy: Hierarchy) -> Resources:
     """Raise ConfigError for what this machine, or we, cannot limit."""
-    for name in _UNKNOWN:
-        if value.get(name).raw:
-            raise value.get(name).error("is not supported")
     cpu, memory, pids = value.get("cpu"), value.get("memory"), value.get("pids")
     _require(hierarchy, b"cpu", cpu, ("shares", "quota", "period", "burst", "idle"))
     _require(hierarchy, b"cpuset", cpu, ("cpus", "mems"))
     _require(hierarchy, b"memory", memory, ("limit", "swap", "reservation"))
     _require(hierarchy, b"pids", pids, ("limit",))
-    for name in ("realtimeRuntime", "realtimePeriod"):
-        if cpu.get(name).raw:
-            raise cpu.get(name).error("is not supported")
+    unified = tuple(_unified(*entry, hierarchy) for entry in value.get("unified").entries())
     limit = _given(memory.get("limit"))
     swap = _given(memory.get("swap"))
     quota, period = _given(cpu.get("quota")), _given(cpu.get("period"))
@@ -67,8 +61,20 @@ def limits(value: Value, hierarchy: Hierarchy) -> Resources:
         memory_swap=UNLIMITED if swap is None and limit is not None else swap,
         pids_limit=pids_limit,
         devices=device_rules(value.get("devices")),
-        unified=tuple((k, v.text()) for k, v in value.get("unified").entries()) or None,
+        unified=unified or None,
     )
+
+
+def _unified(file: str, value: Value, hierarchy: Hierarchy) -> tuple[str, str]:
+    controller = file.partition(".")[0]
+    if hierarchy.name != "v2":
+        text = "is a setting of cgroup v2, which limits nothing on this machine"
+        raise value.error(f"{text}; say it in v1's words, or leave it out")
+    if "/" in file or not controller or controller == file:
+        raise value.error(f"{file!r} is not the name of a cgroup's file")
+    if controller != "cgroup" and controller.encode() not in hierarchy.controllers:
+        raise value.error(f"this machine has no cgroup controller {controller} that we can use")
+    return file, value.text()
 
 
 def _given(value: Value) -> int | None:

@@ -13,6 +13,7 @@ from engine.linux.call import syscall
 from engine.linux.flags import AT, OPEN_TREE
 from engine.linux.mount import open_tree
 from engine.linux.namespace import setdomainname, sethostname
+from engine.runtime.oci.document import Value
 from engine.runtime.ops import rootfd
 from engine.runtime.ops.base import Context, Op, quoted, shown
 from engine.runtime.ops.process import Exec
@@ -114,8 +115,14 @@ class Console(Terminal):
         if any(self.size):
             terminal.resize(master, *self.size)
         if self.bind:
-            tree = open_tree(slave, b"", OPEN_TREE.CLONE | AT.EMPTY_PATH)
-            rootfd.attach(tree, rootfd.file(root, b"/dev/console"))
+            # By descriptors alone: what an image has there leads nowhere (CVE-2025-52565).
+            target = rootfd.file(root, _CONSOLE, symlinks=False)
+            if stat.S_ISDIR(os.fstat(target).st_mode):
+                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), _CONSOLE)
+            rootfd.attach(open_tree(slave, b"", OPEN_TREE.CLONE | AT.EMPTY_PATH), target)
+
+
+_CONSOLE = b"/dev/console"
 
 
 class FindExecutable(Op):
@@ -169,6 +176,42 @@ class Personality(Op):
 
     def shell(self) -> str:
         return "setarch linux32"
+
+
+class Affinity(Op):
+    """`words` as "0-3,7", `cpus` what they mean."""
+
+    NAME = "cpu-affinity"
+    PHASE = "confine"
+    words: str
+    cpus: tuple[int, ...]
+
+    @property
+    def about(self) -> str:
+        return self.words
+
+    def apply(self, context: Context) -> None:
+        try:
+            os.sched_setaffinity(0, self.cpus)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"CPUs {self.words}") from None
+
+    def describe(self) -> str:
+        return f"run on the CPUs {self.words}"
+
+    def shell(self) -> str:
+        return f"taskset --cpu-list --pid {self.words} $$"
+
+
+def cpus(field: Value) -> list[int]:
+    """As cpuset(7) lists them: "0-3,7". Raise ConfigError."""
+    found: list[int] = []
+    for part in field.text().split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise field.error(f"{field.text()!r} is not a list of CPUs, as 0-3,7")
+        found += range(int(first), int(last or first) + 1)
+    return found
 
 
 _IOPRIO_CLASS_SHIFT = 13

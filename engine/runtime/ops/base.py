@@ -29,6 +29,7 @@ class Context:
     __slots__ = (
         "console",
         "hierarchy",
+        "label",
         "namespaces",
         "pidfd",
         "report",
@@ -46,7 +47,7 @@ class Context:
         self.namespaces: dict[str, int] = {}
         self.trees: list[int] = []
         self.pidfd = self.root = self.stage = self.report = -1
-        self.stdin = self.stdout = self.stderr = self.console = -1
+        self.stdin = self.stdout = self.stderr = self.console = self.label = -1
         self.warnings: list[str] = []
 
 

@@ -53,17 +53,17 @@ def directory(root: int, path: bytes, *, symlinks: bool = True) -> int:
         os.close(above)
 
 
-def file(root: int, path: bytes) -> int:
+def file(root: int, path: bytes, *, symlinks: bool = True) -> int:
     """The same for a file: an empty one (0644) is made where there is nothing."""
     try:
-        return find(root, path)
+        return find(root, path, symlinks=symlinks)
     except FileNotFoundError:
         pass
     parent, name = os.path.split(path)
-    above = directory(root, parent or b"/")
+    above = directory(root, parent or b"/", symlinks=symlinks)
     try:
         _make(os.mknod, name, stat.S_IFREG | 0o644, above, path)
-        return find(root, path)
+        return find(root, path, symlinks=symlinks)
     finally:
         os.close(above)
 

@@ -11,38 +11,13 @@ import pytest
 
 from engine.linux.flags import CLONE, MOUNT_ATTR, MS
 from engine.runtime.cgroup import devicefilter
-from engine.runtime.cgroup.api import Resources
-from engine.runtime.cgroup.hybrid import Hybrid
-from engine.runtime.cgroup.v2 import V2
+from engine.runtime.oci import labels
 from engine.runtime.oci.bundle import Bundle
 from engine.runtime.oci.document import ConfigError, Value
 from engine.runtime.oci.options import Options
 from engine.runtime.oci.plan import Plan, compile
-from engine.runtime.oci.resources import device_rules, limits
 from engine.runtime.ops.base import Op
-
-ROOTS = {
-    name: b"/sys/fs/cgroup/" + name
-    for name in (b"cpu", b"cpuacct", b"memory", b"pids", b"devices", b"cpuset")
-}
-
-
-class Unified(V2):
-    """A v2 tree that need not be there."""
-
-    def __init__(self, *controllers: bytes) -> None:
-        self.root = b"/sys/fs/cgroup/unified"
-        self.controllers = frozenset(controllers)
-        self._swap = True
-
-
-class Trees(Hybrid):
-    def __init__(self) -> None:
-        self._roots = ROOTS
-        self.controllers = frozenset(ROOTS)
-        self._memsw = True
-        self._unified = Unified()
-
+from tests.unit.oci.trees import Trees
 
 CONFIG: dict[str, Any] = {
     "ociVersion": "1.0.2",
@@ -85,6 +60,13 @@ CONFIG: dict[str, Any] = {
         "cgroupsPath": "/parent/c",
     },
 }
+
+
+@pytest.fixture(autouse=True)
+def without_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine has."""
+    monkeypatch.setattr(labels, "apparmor", lambda: False)
+    monkeypatch.setattr(labels, "selinux", lambda: False)
 
 
 MAP = [{"containerID": 0, "hostID": 1, "size": 1}]
@@ -153,6 +135,25 @@ def test_without_no_new_privileges_the_filter_comes_while_it_still_may() -> None
     assert names.index("gate") < names.index("seccomp") < names.index("bounding")
 
 
+def test_labels_are_told_just_before_the_exec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a file of the machine's /proc, opened while that is what is there."""
+    monkeypatch.setattr(labels, "apparmor", lambda: True)
+    names = [op.NAME for op in plan(process__apparmorProfile="p").child_ops]
+    assert names[:2] == ["join-cgroup", "hold-label"]
+    assert names[names.index("label") :] == [
+        *("label", "seccomp", "signals", "close-descriptors", "exec")
+    ]
+    monkeypatch.setattr(labels, "selinux", lambda: True)
+    with pytest.raises(ConfigError, match="apparmorProfile: goes without a selinuxLabel"):
+        plan(process__apparmorProfile="p", process__selinuxLabel="l")
+    tmpfs = {"destination": "/t", "type": "tmpfs", "options": ["size=1k"]}
+    made = plan(linux__mountLabel="u:r:t:s0:c1,c2", mounts=[tmpfs])
+    assert named(made, "mount").__dict__["data"] == (
+        (b"context", b"u:r:t:s0:c1,c2"),
+        (b"size", b"1k"),
+    )
+
+
 def test_hooks_come_where_the_specification_has_them() -> None:
     hooks = {
         point: [{"path": "/bin/true"}]
@@ -213,10 +214,19 @@ def test_bind_sources_are_relative_to_the_bundle() -> None:
             r"process.rlimits\[0\].type: 'RLIMIT_LUCK' is not a limit",
         ),
         ({"process__rlimits__0__soft": 30}, r"process.rlimits\[0\].soft: is more than the hard"),
-        ({"process__apparmorProfile": "p"}, r"process.apparmorProfile: labels of apparmor"),
-        ({"process__selinuxLabel": "p"}, r"process.selinuxLabel: labels of selinux"),
-        ({"linux__mountLabel": "p"}, r"linux.mountLabel: is not supported"),
+        (
+            {"process__apparmorProfile": "p"},
+            r"process.apparmorProfile: this machine is without",
+        ),
+        ({"process__selinuxLabel": "p"}, r"process.selinuxLabel: this machine is without selinux"),
+        ({"linux__mountLabel": "p"}, r"linux.mountLabel: this machine is without"),
         ({"linux__intelRdt": {"closID": "x"}}, r"linux.intelRdt: is not supported"),
+        ({"vm": {"kernel": {}}}, r"vm: is not supported: containers here are no virtual machines"),
+        ({"linux__personality": {"domain": "LINUX", "flags": ["x"]}}, r"personality.flags: the sp"),
+        (
+            {"process__ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 8}},
+            r"process.ioPriority.priority: 8 is not between 0 and 7",
+        ),
         (
             {"process__scheduler": {"policy": "SCHED_LUCK"}},
             r"process.scheduler.policy: 'SCHED_LUCK' is none of SCHED_OTHER",
@@ -277,7 +287,18 @@ def test_bind_sources_are_relative_to_the_bundle() -> None:
         ({"linux__maskedPaths": ["proc"]}, r"linux.maskedPaths\[0\]: 'proc' must be absolute"),
         ({"linux__rootfsPropagation": "odd"}, r"linux.rootfsPropagation: 'odd' is none of"),
         ({"linux__resources__memory__limit": "1"}, r'memory.limit: must be a number, not "1"'),
-        ({"linux__resources__blockIO": {"weight": 1}}, r"linux.resources.blockIO: is not supp"),
+        (
+            {"linux__resources__blockIO": {"weight": 1}},
+            r"linux.resources.blockIO.weight: 1 is not between 10 and 1000",
+        ),
+        (
+            {"linux__resources__unified": {"memory.high": "1"}},
+            r"linux.resources.unified\['memory.high'\]: is a setting of cgroup v2",
+        ),
+        (
+            {"linux__resources__rdma": {"mlx": {"hcaHandles": 1}}},
+            r"linux.resources.rdma\['mlx'\]: this machine has no cgroup controller rdma",
+        ),
         (
             {"linux__seccomp__syscalls": [{"names": ["read"], "action": "SCMP_ACT_MAYBE"}]},
             r"linux.seccomp.syscalls\[0\].action: 'SCMP_ACT_MAYBE' is none of",
@@ -286,7 +307,7 @@ def test_bind_sources_are_relative_to_the_bundle() -> None:
             {"linux__devices": [{"path": "/dev/x", "type": "z"}]},
             r"linux.devices\[0\].type: 'z' is none of c, u, b, p",
         ),
-        ({"linux__devices": [{"path": "/dev/x", "type": "c"}]}, r"devices\[0\].major: must be a"),
+        ({"linux__devices": [{"path": "/dev/x", "type": "c"}]}, r"devices\[0\].major: is missing"),
         ({"hooks": {"prestart": [{"path": "x"}]}}, r"hooks.prestart\[0\].path: 'x' must be abs"),
         (
             {"hooks": {"prestart": [{"path": "/x", "timeout": 0}]}},
@@ -329,52 +350,6 @@ def test_options_for_the_filesystem() -> None:
     assert options.data == [(b"size", b"1k"), (b"newinstance", b""), (b"lazytime", b"")]
     assert options.propagation == MS.PRIVATE | MS.REC
     assert options.copy_up
-
-
-@pytest.mark.parametrize(
-    ("resources", "expected"),
-    [
-        ({}, Resources()),
-        ({"memory": {"limit": 10}}, Resources(memory_limit=10, memory_swap=-1)),
-        (
-            {"memory": {"limit": 10, "swap": 20, "reservation": 5}},
-            Resources(memory_limit=10, memory_swap=20, memory_low=5),
-        ),
-        (
-            {"cpu": {"shares": 100, "quota": 5000, "period": 10000, "cpus": "0"}},
-            Resources(cpu_shares=100, cpu_quota_us=5000, cpu_period_us=10000, cpuset_cpus="0"),
-        ),
-        ({"cpu": {"shares": 0, "quota": 0}}, Resources()),
-        ({"pids": {"limit": -1}}, Resources(pids_limit=-1)),
-        ({"cpu": {"idle": 1, "burst": 7}}, Resources(cpu_idle=True, cpu_burst_us=7)),
-    ],
-)
-def test_limits(resources: dict[str, Any], expected: Resources) -> None:
-    assert limits(Value(resources), Trees()) == expected
-
-
-def test_a_limit_that_the_machine_cannot_set_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"memory.limit: this machine has no cgroup controller"):
-        limits(Value({"memory": {"limit": 1}}, ""), Unified(b"pids"))
-
-
-def test_device_rules_in_their_order() -> None:
-    def rules(*given: tuple[bool, str, int | None, int | None, str]) -> tuple[str, ...] | None:
-        found = [
-            {"allow": allow, "type": kind, "major": major, "minor": minor, "access": access}
-            for allow, kind, major, minor, access in given
-        ]
-        return device_rules(Value(found))
-
-    assert rules() is None
-    none = rules((False, "a", None, None, "rwm"))
-    assert none is not None
-    assert "c 1:3 rwm" in none
-    assert "a *:* rwm" not in none
-    some = rules((False, "", None, None, "rwm"), (True, "c", 10, 200, "rw"))
-    assert some == (*none, "c 10:200 rw")
-    assert rules((True, "a", None, None, "rwm")) == ("a *:* rwm",)
-    assert rules((False, "b", 8, None, "w")) == ("a *:* rwm", "!b 8:* w")
 
 
 def run_filter(program: bytes, kind: str, major: int, minor: int, access: str) -> bool:
@@ -430,14 +405,6 @@ def test_the_device_filter_of_v2(
     rules: tuple[str, ...], kind: str, numbers: tuple[int, int], access: str, allowed: bool
 ) -> None:
     assert run_filter(devicefilter.compile(rules), kind, *numbers, access) is allowed
-
-
-def test_where_v2_limits_its_settings_are_written_as_they_are() -> None:
-    found = limits(Value({"unified": {"memory.high": "10"}}), Unified(b"memory"))
-    writes = Unified(b"memory").writes(b"c", found)
-    assert writes == [(b"/sys/fs/cgroup/unified/c/memory.high", b"10")]
-    with pytest.raises(OSError, match="is not the name of a cgroup's file"):
-        Unified().writes(b"c", Resources(unified=(("../x.y", "1"),)))
 
 
 def test_a_pid_namespace_by_path_is_joined_by_the_parent() -> None:
