@@ -86,11 +86,19 @@ def cli(
 @click.option(
     "--screenshot",
     type=click.Path(path_type=Path),
-    metavar="FILE.svg",
+    metavar="FILE.svg|DIR",
     help="No terminal: wait until the demo is settled, write its picture, take it down.",
 )
 @click.option("--size", default="120x36", show_default=True, metavar="COLSxROWS")
-@click.option("--view", default="overview", show_default=True, metavar="VIEW")
+@click.option(
+    "--view",
+    "views",
+    multiple=True,
+    default=("overview",),
+    show_default=True,
+    metavar="VIEW",
+    help="What is to be seen; with several of them a folder gets VIEW.svg of each.",
+)
 @click.option(
     "--seconds",
     type=click.IntRange(1, 300),
@@ -105,7 +113,7 @@ def demo(
     node_memory: str | None,
     screenshot: Path | None,
     size: str,
-    view: str,
+    views: tuple[str, ...],
     seconds: int,
 ) -> None:
     """Start the cluster with a demo in it, and watch."""
@@ -117,7 +125,7 @@ def demo(
     if screenshot is None:
         dashboard(paths, options)
     else:
-        picture(paths, options, screenshot, size=size, view=view, seconds=seconds)
+        picture(paths, options, screenshot, size=size, views=views, seconds=seconds)
 
 
 @cli.command()

@@ -112,13 +112,14 @@ def _apply(paths: ClusterPaths, files: Sequence[Path]) -> None:
 def picture(
     paths: ClusterPaths,
     options: EngineOptions,
-    file: Path,
+    target: Path,
     *,
     size: str,
-    view: str,
+    views: Sequence[str],
     seconds: int,
 ) -> None:
-    """The demo without a terminal: boot, wait until settled, draw into FILE, take it all down.
+    """The demo without a terminal: boot, wait until settled, draw, take it all down. `target` is a
+    file, or a folder for several views.
 
     A cluster that ran before, or has objects kept, is not taken: another --cluster is asked for.
     """
@@ -135,18 +136,21 @@ def picture(
     from tui.endpoint import Endpoint
     from tui.recording.screenshot import VIEWS, NotSettled, capture
 
-    if view not in VIEWS and find(view) is None:
-        raise Failure(f"--view {view}: there is {', '.join(VIEWS)}, and every kind's name", 2)
+    for view in views:
+        if view not in VIEWS and find(view) is None:
+            raise Failure(f"--view {view}: there is {', '.join(VIEWS)}, and every kind's name", 2)
+    if len(views) > 1 and not target.is_dir():
+        raise Failure(f"--screenshot {target}: {len(views)} views need a folder that exists", 2)
+    files = {view: target / f"{view}.svg" if target.is_dir() else target for view in views}
     engine = spawn(paths, options)
     try:
         follow_boot(paths, engine)
         asyncio.run(
             capture(
                 Endpoint(unix=paths.api_socket),
-                file,
+                files,
                 cluster=paths.name,
                 size=(int(columns), int(rows)),
-                view=view,
                 settled=lambda model: settled(model.pods().values()),
                 ticks=seconds,
                 timeout_s=PICTURE_TIMEOUT_S + seconds,
@@ -156,4 +160,5 @@ def picture(
         raise Failure(str(error)) from None
     finally:
         down(paths, purge=True)
-    click.echo(f"{file}: {view}, {size}")
+    for view, file in files.items():
+        click.echo(f"{file}: {view}, {size}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.tui.fakes import FakeCluster
+from tests.tui.test_container import made
 from tui.recording.screenshot import VIEWS, NotSettled, capture
 
 
@@ -17,33 +18,40 @@ def words(file: Path) -> str:
     return " ".join(node.text or "" for node in texts)
 
 
-@pytest.mark.parametrize(
-    ("view", "wanted"),
-    [
-        ("overview", "workloads"),
-        ("pods", "STATUS"),
-        ("pod", "root file system"),
-        ("image", "layers"),
-        ("logs", "times:on"),
-        ("node", "10.64.1.0/24"),
-    ],
-)
-async def test_a_picture_of_a_view(view: str, wanted: str, tmp_path: Path) -> None:
-    file = tmp_path / "picture.svg"
-    await capture(FakeCluster(), file, view=view, cluster="demo")
-    assert wanted in words(file)
-    assert view in VIEWS
-    assert list(tmp_path.iterdir()) == [file]
+WANTED = {
+    "overview": "workloads",
+    "pods": "STATUS",
+    "pod": "root file system",
+    "image": "layers",
+    "logs": "times:on",
+    "node": "10.64.1.0/24",
+    "inside": "what it may do",
+    "replay": "overlay",
+    "xray": "deployment",
+    "files": "usr",
+}
+
+
+async def test_pictures_of_views(tmp_path: Path) -> None:
+    files = {view: tmp_path / f"{view}.svg" for view in WANTED}
+    await capture(made(), files, cluster="demo")
+    for view, wanted in WANTED.items():
+        assert wanted in words(files[view]), view
+        assert view in VIEWS
+    assert set(tmp_path.iterdir()) == set(files.values())
 
 
 async def test_a_view_nobody_knows(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'bogus': there is no such view"):
-        await capture(FakeCluster(), tmp_path / "x.svg", view="bogus")
+        await capture(FakeCluster(), {"bogus": tmp_path / "x.svg"})
     assert not list(tmp_path.iterdir())
 
 
 async def test_a_cluster_that_does_not_settle(tmp_path: Path) -> None:
     with pytest.raises(NotSettled, match="CrashLoopBackOff"):
         await capture(
-            FakeCluster(), tmp_path / "x.svg", settled=lambda cluster: False, timeout_s=0.3
+            FakeCluster(),
+            {"overview": tmp_path / "x.svg"},
+            settled=lambda cluster: False,
+            timeout_s=0.3,
         )

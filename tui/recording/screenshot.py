@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,12 @@ VIEWS = (
     "images",
     "events",
     "pod",
+    "inside",
+    "replay",
     "node",
     "image",
+    "files",
+    "xray",
     "logs",
     "describe",
     "yaml",
@@ -100,8 +104,13 @@ async def place_of(view: str, cluster: Cluster) -> Place:
         pod = cluster.pods()[key]
         part = pod.spec.containers[0].name if view == "logs" else ""
         return Place(view, "pods", key, part)
-    if view in ("node", "image"):
-        kind = f"{view}s"
+    if view in ("inside", "replay"):
+        key = interesting_pod(cluster)
+        return Place("container", "pods", key, cluster.pods()[key].spec.containers[0].name)
+    if view == "xray":
+        return Place("xray", "pods", interesting_pod(cluster))
+    if view in ("node", "image", "files"):
+        kind = "nodes" if view == "node" else "images"
         return Place(view, kind, min(cluster.objects(kind)))
     resource = registry.find(view)
     if resource is None:
@@ -111,16 +120,15 @@ async def place_of(view: str, cluster: Cluster) -> Place:
 
 async def capture(
     endpoint: Endpoint | Connection,
-    file: Path,
+    files: Mapping[str, Path],
     *,
     size: tuple[int, int] = (120, 36),
-    view: str = "overview",
     settled: Settled | None = None,
     ticks: int = CHART_TICKS,
     timeout_s: float = 120.0,
     cluster: str = "default",
 ) -> None:
-    """Write a picture of a view of a living cluster as SVG.
+    """Write pictures of views of a living cluster as SVG, by the view's name.
 
     Waits until the cluster is known, `settled` holds and the charts have `ticks` seconds of
     numbers. Raise NotSettled after `timeout_s` seconds, ValueError for an unknown view.
@@ -132,16 +140,33 @@ async def capture(
         screen = app.screen
         assert isinstance(screen, MainScreen)
         await screen.arrived.wait()
-        place = await place_of(view, app.cluster)
-        if place.view == "list":
-            screen.start_at(place)
-            if place.kind == "pods":
-                screen.table.move_to(screen.view.order.index(interesting_pod(app.cluster)))
-        else:
-            screen.go(place)
-            screen.log_view.timestamps = place.view == "logs"
-        await _drawn(pilot)
-        text = picture(app)
+        for view, file in files.items():
+            await _show(screen, view)
+            await _drawn(pilot)
+            _write(file, picture(app))
+
+
+async def _show(screen: MainScreen, view: str) -> None:
+    """Go where a view's name says."""
+    cluster = screen.cluster
+    place = await place_of(view, cluster)
+    if place.view == "list":
+        screen.start_at(place)
+        if place.kind == "pods":
+            screen.table.move_to(screen.view.order.index(interesting_pod(cluster)))
+        return
+    screen.go(place)
+    screen.log_view.timestamps = place.view == "logs"
+    if view == "replay":
+        await screen.desk.replay("toggle")
+        replay = screen.pages.replay
+        if replay is None:
+            raise NotSettled(f"the start of {place.part} in {place.key} is not known")
+        ops = [step.op for step in replay.steps]
+        screen.desk.replaying.move(ops.index("overlay") + 1 if "overlay" in ops else 1)
+
+
+def _write(file: Path, text: str) -> None:
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(file)
