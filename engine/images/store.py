@@ -11,7 +11,7 @@ closed to other users: an unpacked layer holds set-uid files (CVE-2021-41091).
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -183,16 +183,27 @@ class ImageStore:
 
         Call it within busy(). Raise as prepare() does.
         """
+
+        def plain(number: int) -> Iterator[bytes]:
+            return self._unpacked(image.layers[number])
+
+        try:
+            return self.ready_stack([layer.diff_id for layer in image.layers], plain)
+        except (BadImage, BadLayer) as error:
+            raise type(error)(f"{image.reference}: {error}") from error
+
+    def ready_stack(
+        self, diff_ids: Sequence[Digest], plain: Callable[[int], Iterable[bytes]]
+    ) -> list[Path]:
+        """As ready(), by the layers' diff ids, and by what gives the plain archive of each."""
         layers: list[Path] = []
-        diff_ids = tuple(layer.diff_id for layer in image.layers)
-        for layer, chain_id in zip(image.layers, chain_ids(diff_ids), strict=True):
-            plain = partial(self._unpacked, layer)
+        pairs = zip(diff_ids, chain_ids(tuple(diff_ids)), strict=True)
+        for number, (diff_id, chain_id) in enumerate(pairs):
             try:
-                path = self.layers.prepare(layer.diff_id, chain_id, layers, plain)
+                path = self.layers.prepare(diff_id, chain_id, layers, partial(plain, number))
             except (BadImage, BadLayer) as error:
-                where = f"{image.reference}: layer {layer.digest}"
-                raise type(error)(f"{where}: {error}") from error
-            facts = self.layers.facts(layer.diff_id, chain_id)
+                raise type(error)(f"layer {number + 1} ({diff_id}): {error}") from error
+            facts = self.layers.facts(diff_id, chain_id)
             layers = [path, *([] if facts and facts.opaque else layers)]
         return layers
 

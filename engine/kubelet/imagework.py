@@ -41,7 +41,7 @@ class ImageWork:
 
             wanted = platforms.parse(platform) if platform else None
             session = Session.of(self._home, os.environ, stop=stop, watch=watch)
-            done = pull(self._store, reference, session, platform=wanted)
+            done = pull(self._store, reference, session, platform=wanted, ready=True)
             return ImageEvent(
                 event="done",
                 reference=done.image.reference,

@@ -93,7 +93,7 @@ class ImagePuller:
         from engine.images.registry.session import Session
 
         session = Session.of(self._home, os.environ, secrets=secrets, stop=stop)
-        return pull(self._images, reference, session)
+        return pull(self._images, reference, session, ready=True)
 
 
 def local_only(reference: Reference) -> bool:

@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from engine.images.errors import BadImage
@@ -19,6 +19,10 @@ from engine.images.types import Descriptor
 _WORTH = 1 << 20  # a try that brought so much does not count as a failure
 
 
+def _untold() -> None:
+    pass
+
+
 class Download:
     """From the sources of one image into the store's ingest. `transferred` counts bytes."""
 
@@ -28,13 +32,18 @@ class Download:
         self._sources = sources
         self._http = http
         self._lock = threading.Lock()
+        self._came: Callable[[], None] = _untold
         self.transferred = 0
 
-    def all(self, blobs: Sequence[tuple[Descriptor, Meter]]) -> None:
+    def all(
+        self, blobs: Sequence[tuple[Descriptor, Meter]], came: Callable[[], None] | None = None
+    ) -> None:
         """Fetch what is missing. The first failure ends the others, and is raised.
 
-        Raise RegistryError, BadImage, or OSError.
+        `came` is called, by any thread, whenever bytes are there. Raise RegistryError, BadImage, or
+        OSError.
         """
+        self._came = came or _untold
         self._room([blob for blob, _ in blobs])
         # Small ones first: they free their threads for the large ones.
         ordered = sorted(blobs, key=lambda each: each[0].size)
@@ -70,6 +79,7 @@ class Download:
             meter.add(count)
             with self._lock:
                 self.transferred += count
+            self._came()
 
         failures = 0
         while part.done < blob.size:

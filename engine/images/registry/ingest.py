@@ -87,7 +87,7 @@ class Ingest:
     @contextmanager
     def part(self, digest: Digest, size: int, stop: Stop) -> Iterator[Part | None]:
         """The blob's part, for us alone; None when somebody has stored the blob meanwhile."""
-        path = self._folder / f"{digest.hex}.part"
+        path = self.path(digest)
         while True:
             if self._blobs.has(digest):
                 yield None
@@ -109,17 +109,21 @@ class Ingest:
         except (BlockingIOError, FileNotFoundError):
             return False  # somebody is at it, or has just moved it into the store
 
+    def path(self, digest: Digest) -> Path:
+        """Where a blob is until its image is complete."""
+        return self._folder / f"{digest.hex}.part"
+
     def size(self, digest: Digest) -> int:
         """How much of a blob waits here."""
         try:
-            return (self._folder / f"{digest.hex}.part").stat().st_size
+            return self.path(digest).stat().st_size
         except FileNotFoundError:
             return 0
 
     def read(self, digest: Digest, limit: int) -> bytes:
         """A small blob that is whole, here or in the store. Raise BadImage."""
         try:
-            raw = (self._folder / f"{digest.hex}.part").read_bytes()
+            raw = self.path(digest).read_bytes()
         except FileNotFoundError:
             return self._blobs.read(digest, limit)
         if Digest.of(raw) != digest:
@@ -128,7 +132,7 @@ class Ingest:
 
     def store(self, digest: Digest) -> bool:
         """Move a verified part into the store; False when it is neither here nor there."""
-        path = self._folder / f"{digest.hex}.part"
+        path = self.path(digest)
         if self._blobs.has(digest):
             path.unlink(missing_ok=True)
             return True

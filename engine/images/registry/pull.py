@@ -5,12 +5,14 @@ bytes are kept as they came. Only the last step, into the store and under the na
 collector, so that removing an image never waits for somebody's network.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from engine.images.archive import host_platform
 from engine.images.errors import BadImage
 from engine.images.reference import Reference
 from engine.images.registry import platforms
+from engine.images.registry.arriving import Arrivals
 from engine.images.registry.client import Fetched
 from engine.images.registry.download import Download
 from engine.images.registry.ingest import Ingest
@@ -55,12 +57,18 @@ class Pulled:
 
 
 def pull(
-    store: ImageStore, reference: str, session: Session, *, platform: Platform | None = None
+    store: ImageStore,
+    reference: str,
+    session: Session,
+    *,
+    platform: Platform | None = None,
+    ready: bool = False,
 ) -> Pulled:
     """Store the image that a registry has under a name. Blocks; end it by `session.stop`.
 
-    Raise BadReference, RegistryError, BadImage, or OSError when the disk refuses. What was
-    transferred is kept, and the next pull goes on with it.
+    With `ready` its layers are made ready too, while they arrive. Raise BadReference,
+    RegistryError, BadImage, BadLayer, or OSError when the disk refuses. What was transferred is
+    kept, and the next pull goes on with it.
     """
     name = Reference.parse(reference)
     refuse_local(name)
@@ -76,18 +84,24 @@ def pull(
         watched = tuple(meter.blob for _, meter in blobs)
         session.watch(Resolved(name.familiar, top.digest, platform or host_platform(), watched))
         download = Download(store, ingest, sources, http)
-        while True:
+        # Before anything is looked for: what is found is not collected then.
+        with store.lease({found.digest, *(blob.digest for blob, _ in blobs)}):
             config, meter = blobs[0]
             download.one(config, meter)
-            finding.agree(manifest, ingest.read(config.digest, CONFIG_LIMIT))
-            download.all(blobs[1:])
-            with store.busy():
-                # Otherwise another pull's blobs, which we found stored, were collected meanwhile.
-                if all(ingest.store(blob.digest) for blob, _ in blobs):
+            diff_ids = finding.agree(manifest, ingest.read(config.digest, CONFIG_LIMIT))
+            arrivals = Arrivals(store, ingest, http.stop)
+            with arrivals.unpacked(manifest.layers, diff_ids) if ready else nullcontext():
+                download.all(blobs[1:], arrivals.came)
+                with store.busy():
+                    for blob, _ in blobs:
+                        ingest.store(blob.digest)
                     before = store.named(name)
                     store.blobs.put(found.raw)
                     image = store.add(str(name), found.digest, chosen_from=top.digest)
-                    break
+            if ready:
+                with store.busy():
+                    store.ready(image)
+                image = store.resolve(image.reference)
     seconds = session.clock.now() - started
     return Pulled(image, top.digest, download.transferred, seconds, before != found.digest)
 
@@ -161,9 +175,9 @@ class _Finding:
                 # Foreign ones too: the addresses they name are strangers', and are never asked.
                 raise BadImage(f"{name}: a layer of type {layer.media_type!r} cannot be used")
 
-    def agree(self, manifest: Manifest, raw: bytes) -> None:
-        """Raise BadImage, before layers travel, when the config is not for them, or not for the
-        platform that was asked for."""
+    def agree(self, manifest: Manifest, raw: bytes) -> tuple[Digest, ...]:
+        """The layers' diff ids. Raise BadImage, before layers travel, when the config is not for
+        them, or not for the platform that was asked for."""
         config = ConfigFile.parse(raw, manifest.config.digest)
         if len(config.diff_ids) != len(manifest.layers):
             raise BadImage(
@@ -176,3 +190,4 @@ class _Finding:
         if self._platform is not None and not platforms.fits(there, self._platform):
             wanted = platforms.shown(self._platform)
             raise BadImage(f"{self._name}: is for {platforms.shown(there)}, not for {wanted}")
+        return config.diff_ids
