@@ -81,6 +81,11 @@ class NodePaths:
         return self.state / "keeper.log"
 
     @property
+    def exits(self) -> Path:
+        """A file for each container that has ended and has not been removed."""
+        return self.state / "exits"
+
+    @property
     def cgroup(self) -> bytes:
         """Relative to every cgroup hierarchy's root."""
         return self.cluster.cgroup + b"/" + self.name.encode()

@@ -115,6 +115,18 @@ def has_executed(pid: int) -> bool:
     return not int(_stat(pid)[6]) & 0x40
 
 
+def zombie_status(pid: int) -> int | None:
+    """The wait status of a process that has ended and that its parent has not reaped; else None.
+
+    proc_pid_stat(5), field 52, which 0 stands for without CAP_SYS_PTRACE over the process.
+    """
+    try:
+        fields = _stat(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(fields[49]) if fields[0] in (b"Z", b"X") else None
+
+
 def _stat(pid: int) -> list[bytes]:
     """Fields 3 and on of proc_pid_stat(5); the command before them may hold any byte but NUL."""
     with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:

@@ -5,11 +5,17 @@ the machine (CVE-2019-5736). So what makes containers runs from a read-only moun
 interpreter: whatever way the file is reached through it, writing is EROFS.
 """
 
+from __future__ import annotations
+
 import os
 
-from engine.linux.flags import AT, AT_FDCWD, CLONE, MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE
-from engine.linux.mount import mount, mount_setattr, move_mount, open_tree
+from engine.linux.flags import AT, AT_FDCWD, CLONE, MNT, MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE
+from engine.linux.mount import mount, mount_setattr, move_mount, open_tree, umount2
 from engine.linux.namespace import unshare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def sealed() -> bool:
@@ -26,7 +32,23 @@ def seal() -> bytes:
     # Slave, not private: a volume mounted later on the machine is seen, one unmounted is let go.
     mount(None, b"/", None, MS.REC | MS.SLAVE)
     interpreter = os.fsencode(os.path.realpath("/proc/self/exe"))
-    tree = open_tree(AT_FDCWD, interpreter, OPEN_TREE.CLONE)
-    mount_setattr(tree, b"", AT.EMPTY_PATH, attr_set=MOUNT_ATTR.RDONLY)
-    move_mount(tree, b"", AT_FDCWD, interpreter, MOVE_MOUNT.F_EMPTY_PATH)
+    _cover(interpreter)
     return interpreter
+
+
+def seal_again(interpreter: bytes) -> Callable[[], None]:
+    """Make any interpreter a read-only mount, if it is not, in the namespace of seal(); gives what
+    undoes it. One whose file the machine has replaced has lost its mount with the old file."""
+    if os.statvfs(interpreter).f_flag & os.ST_RDONLY:
+        return lambda: None
+    _cover(interpreter)
+    return lambda: umount2(interpreter, MNT.DETACH)
+
+
+def _cover(interpreter: bytes) -> None:
+    tree = open_tree(AT_FDCWD, interpreter, OPEN_TREE.CLONE)
+    try:
+        mount_setattr(tree, b"", AT.EMPTY_PATH, attr_set=MOUNT_ATTR.RDONLY)
+        move_mount(tree, b"", AT_FDCWD, interpreter, MOVE_MOUNT.F_EMPTY_PATH)
+    finally:
+        os.close(tree)

@@ -5,35 +5,33 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from pathlib import Path
 
 from engine.home import NodePaths
 from engine.linux.pidfd import pidfd_open, pidfd_send_signal
 from engine.linux.process import start_time
-from engine.runtime import keeper
+from engine.runtime import program
 from engine.runtime.cgroup import delegation
 from engine.runtime.errors import KeeperNotStarted
 
 _END_MS = 10_000
 
-_SEAL = Path(keeper.__file__).with_name("seal.py")
-_SERVE = Path(keeper.__file__).with_name("serve.py")
-_ROOT = Path(keeper.__file__).parents[3]
 
+async def start(paths: NodePaths, node: str, *, network: int | None = None) -> None:
+    """Start a keeper and wait until it listens. Raise KeeperNotStarted with its last words.
 
-async def start(paths: NodePaths, node: str) -> None:
-    """Start a keeper and wait until it listens. Raise KeeperNotStarted with its last words."""
+    `network`: a descriptor of the namespace that an earlier keeper of the node was in.
+    """
     for folder in (paths.keeper_socket.parent, paths.keeper_pid.parent, paths.keeper_log.parent):
         folder.mkdir(parents=True, exist_ok=True)
     ready, told = os.pipe()
     try:
         with open(paths.keeper_log, "ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *_command(paths, node, told),
+                *program.sealing(paths, node, told, network),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=(told,),
+                pass_fds=(told,) if network is None else (told, network),
                 start_new_session=True,
                 # Bound on first use, each library function would be looked up in every child anew.
                 env={**os.environ, "LD_BIND_NOW": "1"},
@@ -50,37 +48,35 @@ async def start(paths: NodePaths, node: str) -> None:
         raise KeeperNotStarted(f"node {node}: its keeper did not start: {_last_words(paths)}")
 
 
-def interpreter() -> str:
-    """Not sys.executable: a virtual environment's is a link; what is to be sealed is a file."""
-    return os.path.realpath("/proc/self/exe")
-
-
-def _command(paths: NodePaths, node: str, ready: int) -> list[str]:
-    arguments = [node, paths.keeper_socket, paths.keeper_pid, os.fsdecode(paths.cgroup), ready]
-    return [interpreter(), "-I", "-S", str(_SEAL), str(_ROOT), str(_SERVE), *map(str, arguments)]
-
-
 def _last_words(paths: NodePaths) -> str:
     lines = paths.keeper_log.read_text(errors="replace").strip().splitlines()
     return f"{lines[-1] if lines else 'it said nothing'} (see {paths.keeper_log})"
 
 
-def clean_dead_keeper(paths: NodePaths) -> None:
+def clean_dead_keeper(paths: NodePaths) -> int:
     """Remove what a keeper that died, or hangs, left: its containers, cgroups, socket and pid file.
+    Gives how many processes of containers there were.
 
     Idempotent. For a node that is not meant to go on: a keeper that lives is killed. Raise OSError
     for a cgroup that cannot be removed.
     """
     end_keeper(paths)
-    hierarchy = delegation.hierarchy(paths.cluster.cgroup)
+    hierarchy, left = delegation.hierarchy(paths.cluster.cgroup), 0
     if hierarchy.exists(paths.cgroup):
+        left = len(hierarchy.procs(paths.cgroup))
         hierarchy.kill(paths.cgroup)
         hierarchy.remove(paths.cgroup)
+    return left
+
+
+def end_keeper(paths: NodePaths) -> None:
+    """The keeper alone, if one lives, with its socket and pid file; its containers go on."""
+    _kill(paths)
     for file in (paths.keeper_socket, paths.keeper_pid):
         file.unlink(missing_ok=True)
 
 
-def end_keeper(paths: NodePaths) -> None:
+def _kill(paths: NodePaths) -> None:
     """End the process that the pid file names, when it is still that one, and wait for its end."""
     try:
         pid, started = map(int, paths.keeper_pid.read_text().split())

@@ -1,7 +1,7 @@
 """The engine's end of a node's keeper: containers and sandboxes as coroutines.
 
 The keeper holds all state. An engine that starts anew connects, asks what there is, and goes on;
-its own end leaves every container running.
+its own end leaves every container running. How it comes to a keeper is in launch.py.
 """
 
 from __future__ import annotations
@@ -16,28 +16,35 @@ from typing import Any
 
 from engine.home import NodePaths
 from engine.linux.pidfd import pidfd_open
-from engine.runtime import keepers, wire
 from engine.runtime import session as sessions
+from engine.runtime.cgroup.api import Resources
 from engine.runtime.connection import Connection
 from engine.runtime.errors import KeeperLost, KeeperNotStarted, RuntimeFailure, StartError
+from engine.runtime.held import Held, Holding
 from engine.runtime.keepers import clean_dead_keeper
 from engine.runtime.output import Output
 from engine.runtime.plan import Preparation
 from engine.runtime.session import Session
 from engine.runtime.state import (
+    Beginning,
     ContainerConfig,
     ContainerState,
     ExecResult,
+    Origin,
     SandboxConfig,
     SandboxState,
+    beginning,
+    whole,
 )
 
 __all__ = [
+    "Beginning",
     "ContainerConfig",
     "ContainerState",
     "ExecResult",
     "KeeperLost",
     "KeeperNotStarted",
+    "Origin",
     "Runtime",
     "RuntimeFailure",
     "SandboxConfig",
@@ -61,7 +68,10 @@ class Runtime:
         """For launch() and attach(), which wait for the keeper's first words."""
         self.lost = asyncio.Event()
         self.keeper_pid = 0
-        self._version = 0
+        self.version = 0
+        self.digest = ""
+        self.beginning = Beginning(Origin.FOUND)
+        self.held = Held()
         self._netns = -1
         self._loop = asyncio.get_running_loop()
         self._greeted: asyncio.Future[None] = self._loop.create_future()
@@ -71,32 +81,23 @@ class Runtime:
         self._connection = Connection(sock, self._happened, self._lose)
 
     @classmethod
-    async def launch(cls, paths: NodePaths, *, node: str) -> Runtime:
-        """Connect to the node's keeper; start one when there is none.
+    async def launch(cls, paths: NodePaths, *, node: str, after: Runtime | None = None) -> Runtime:
+        """Connect to the node's keeper, made one of our own program; start one when there is none.
 
-        What a keeper that died left behind (its containers among it) is removed first. Raise
-        KeeperNotStarted, or RuntimeFailure when the living one speaks another version.
+        `after`: the runtime that has lost its keeper. What it holds, the new keeper goes on with,
+        and it is closed. Without, what a keeper that died left behind (its containers among it) is
+        removed first. Raise KeeperNotStarted, or RuntimeFailure when the living one speaks another
+        version and cannot be made to speak ours.
         """
-        found = await cls.attach(paths)
-        if found is None:
-            await asyncio.to_thread(clean_dead_keeper, paths)
-            await keepers.start(paths, node)
-            found = await cls.attach(paths)
-        if found is None:
-            raise KeeperNotStarted(f"node {node}: its keeper ended at once; see {paths.keeper_log}")
-        if found._version != wire.VERSION:
-            found.close()
-            raise RuntimeFailure(
-                f"node {node}: its keeper is of another version of Podarium"
-                f" ({found._version}, not {wire.VERSION}); take the cluster down and up again"
-            )
-        return found
+        from engine.runtime.launch import launch  # which is made of this class
+
+        return await launch(paths, node, after)
 
     @classmethod
     async def attach(cls, paths: NodePaths) -> Runtime | None:
         """Connect to the node's living keeper, None when there is none.
 
-        One of another version, which launch() refuses, can at least be shut down.
+        One of another version can at least be shut down, and asked to become one of ours.
         """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         sock.setblocking(False)
@@ -114,10 +115,14 @@ class Runtime:
 
     def close(self) -> None:
         """Leave the keeper and its containers to the next engine."""
-        self._connection.close()
+        self._disconnect()
+        self.held.close()
         if self._netns >= 0:
             os.close(self._netns)
             self._netns = -1
+
+    def _disconnect(self) -> None:
+        self._connection.close()
         if not self._greeted.done():
             self._greeted.set_result(None)
         for ended in self._execs.values():
@@ -126,7 +131,7 @@ class Runtime:
         self._exits.put_nowait(None)
 
     def netns_fd(self) -> int:
-        """The node's network namespace. The descriptor stays ours."""
+        """The node's network namespace, also when the keeper is lost. The descriptor stays ours."""
         return self._netns
 
     async def create_sandbox(self, config: SandboxConfig) -> SandboxState:
@@ -145,7 +150,7 @@ class Runtime:
         for start(). Returns when it waits, or whether it does: a container that is not prepared, or
         whose plan has another beginning, starts all the same. Unless it is started, the process
         ends with unprepare(), with its sandbox, or with this connection. Raise OSError."""
-        fields = _beginning(preparation)
+        fields = beginning(preparation)
         return bool(await self._connection.ask("prepare", preparation.container_id, fields))
 
     async def unprepare(self, id: str) -> None:
@@ -157,7 +162,7 @@ class Runtime:
         """Have everything done for a container but the exec of its program, which start() with the
         same config is then, at once. Returns when that is so, or whether it is; what was prepared
         of it is made use of, and what holds for prepare() holds. Raise OSError."""
-        created = bool(await self._connection.ask("create", config.id, _whole(config)))
+        created = bool(await self._connection.ask("create", config.id, whole(config)))
         if created:
             self._created[config.id] = config
         return created
@@ -168,7 +173,7 @@ class Runtime:
             state = await self._connection.ask("go", config.id, config.id)
             if state:
                 return ContainerState(**state)
-        return ContainerState(**await self._connection.ask("start", config.id, _whole(config)))
+        return ContainerState(**await self._connection.ask("start", config.id, whole(config)))
 
     async def signal(self, id: str, signum: int) -> None:
         """To the container's first process; nothing when that has ended."""
@@ -180,6 +185,18 @@ class Runtime:
     async def kill(self, id: str) -> None:
         """SIGKILL to every process of the container."""
         await self._connection.ask("kill", id, id)
+
+    async def pause(self, id: str) -> None:
+        """Stop all its processes where they are. Raise OSError(ESRCH) when it does not run."""
+        await self._connection.ask("pause", id, id)
+
+    async def resume(self, id: str) -> None:
+        """Let them go on; fine when they do."""
+        await self._connection.ask("resume", id, id)
+
+    async def update(self, id: str, resources: Resources) -> None:
+        """Set, of its limits, those that are given. Raise OSError naming the file and the value."""
+        await self._connection.ask("update", id, id, resources.fields())
 
     async def exec(
         self, id: str, argv: Sequence[str], *, timeout_s: float, limit: int = 64 * 1024
@@ -306,6 +323,26 @@ class Runtime:
             raise
         return sock
 
+    async def hold(self) -> None:
+        """Hold from now on what another keeper will need if this one dies."""
+        await self._connection.ask("hold", "")
+
+    async def adopt(self, kept: Holding) -> None:
+        """Have the keeper, which is new, go on with what was held for an earlier one. Raise OSError
+        when it cannot."""
+        fds = tuple(kept.fds.values())
+        names = tuple(kept.fds)
+        await self._connection.ask("adopt", kept.id, kept.kind, kept.facts, names, fds=fds)
+
+    async def settle(self) -> int:
+        """That was all: end whatever else there is on the node. Gives how many containers."""
+        return int(await self._connection.ask("settle", ""))
+
+    async def become(self, interpreter: str, words: tuple[str, ...]) -> None:
+        """Have the keeper re-execute itself as that program, keeping everything. Raise OSError when
+        it cannot and stays what it is."""
+        await self._connection.ask("re-exec", "the keeper", interpreter, words)
+
     async def shutdown(self) -> None:
         """Kill everything of this node, remove its cgroups, and wait for the keeper's end."""
         try:
@@ -323,41 +360,30 @@ class Runtime:
 
     def _happened(self, name: str, facts: list[Any], fds: list[int]) -> None:
         if name == "hello":
-            self._version, self.keeper_pid = facts
-            (self._netns,) = fds
-            self._greeted.set_result(None)
+            self._greet(*facts[:2], *facts[2:3], netns=fds[0])
         elif name == "exit":
+            self.held.ended(facts[0])
             self._exits.put_nowait(ContainerState(**facts[0]))
         elif name == "exec-exit":
             number, code, _ = facts
             ended = self._execs.get(number)
             if ended is not None and not ended.done():
                 ended.set_result(code)
+        elif name == "keep":
+            kind, id, about, names = facts
+            self.held.keep(kind, id, about, names, fds)
+        elif name == "let-go":
+            self.held.let_go(*facts)
+
+    def _greet(self, version: int, pid: int, digest: str = "", *, netns: int) -> None:
+        """The keeper's first words; said again by the program that it has become."""
+        self.version, self.keeper_pid, self.digest = version, pid, digest
+        if self._netns >= 0:
+            os.close(self._netns)
+        self._netns = netns
+        if not self._greeted.done():
+            self._greeted.set_result(None)
 
     def _lose(self) -> None:
         self.lost.set()
-        self.close()
-
-
-def _whole(config: ContainerConfig) -> dict[str, Any]:
-    """What the keeper is told of a container."""
-    return _beginning(config.plan) | {
-        "limit_ops": [op.encode() for op in config.plan.limit_ops],
-        "id": config.id,
-        "sandbox": config.sandbox,
-        "labels": dict(config.labels),
-        "log_path": str(config.log_path),
-    }
-
-
-def _beginning(preparation: Preparation) -> dict[str, Any]:
-    """What the keeper is told of a plan, or of its part that can be done ahead."""
-    return {
-        "id": preparation.container_id,
-        "sandbox": preparation.sandbox,
-        "cgroup": preparation.cgroup,
-        "born": preparation.born,
-        "host_ops": [op.encode() for op in preparation.host_ops],
-        "clone_flags": int(preparation.clone_flags),
-        "child_ops": [op.encode() for op in preparation.child_ops],
-    }
+        self._disconnect()

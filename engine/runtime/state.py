@@ -1,10 +1,12 @@
 """What a node is asked to hold, and what it says of it."""
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from engine.runtime.plan import Plan
+from engine.runtime.plan import Plan, Preparation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,8 @@ class ContainerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerState:
-    """Times in Unix seconds. `exit_code` is 128 + `signal` for a process that a signal ended.
+    """Times in Unix seconds. `exit_code` is 128 + `signal` for a process that a signal ended, and
+    None while it runs, or when its keeper died and this kernel tells its exit to no other process.
 
     trace       (operation, its object, microseconds) of its start, in order
     warnings    what was asked and could be done only in part
@@ -72,6 +75,7 @@ class ContainerState:
     exit_code: int | None
     signal: int | None
     oom_killed: bool
+    paused: bool
     trace: list[tuple[str, str, int]]
     warnings: list[str]
 
@@ -87,3 +91,45 @@ class ExecResult:
     exit_code: int
     output: bytes
     timed_out: bool
+
+
+class Origin(enum.Enum):
+    """How an engine came to its keeper."""
+
+    STARTED = "started"
+    FOUND = "found"
+    RE_EXECUTED = "re-executed"
+    ADOPTED = "adopted"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """`text` says for a person what was kept and what was lost; "" when there is nothing to say."""
+
+    origin: Origin
+    text: str = ""
+
+
+def whole(config: ContainerConfig) -> dict[str, Any]:
+    """What the keeper is told of a container."""
+    return beginning(config.plan) | {
+        "limit_ops": [op.encode() for op in config.plan.limit_ops],
+        "id": config.id,
+        "sandbox": config.sandbox,
+        "labels": dict(config.labels),
+        "log_path": str(config.log_path),
+    }
+
+
+def beginning(preparation: Preparation) -> dict[str, Any]:
+    """What the keeper is told of a plan, or of its part that can be done ahead."""
+    return {
+        "id": preparation.container_id,
+        "sandbox": preparation.sandbox,
+        "cgroup": preparation.cgroup,
+        "born": preparation.born,
+        "host_ops": [op.encode() for op in preparation.host_ops],
+        "clone_flags": int(preparation.clone_flags),
+        "child_ops": [op.encode() for op in preparation.child_ops],
+    }

@@ -25,8 +25,12 @@ _DATAGRAM = 32 * 1024
 _MAX_FDS = 8
 _INLINE, _IN_MEMFD = b"i", b"m"
 
-VERSION = 5
-"""Changes with the meaning of any message: an engine speaks only to a keeper of its own version."""
+VERSION = 6
+"""Changes with the meaning of any message: an engine speaks only to a keeper of its own version.
+
+All versions have in common "hello" (version, pid, digest of the program, ...), with a descriptor of
+the node's network, and "re-exec", by which a keeper of one becomes a keeper of the other.
+"""
 
 
 class Packet:
@@ -46,6 +50,17 @@ class Packet:
                 file.write(data)
             self._data = _IN_MEMFD
 
+    @classmethod
+    def adopted(cls, data: bytes, fds: list[int]) -> Packet:
+        """From another one's kept(); the descriptors become its own."""
+        packet = cls.__new__(cls)
+        packet._data, packet._fds = data, fds
+        return packet
+
+    def kept(self) -> tuple[bytes, list[int]]:
+        """What it is made of; the descriptors stay its own."""
+        return self._data, list(self._fds)
+
     def send(self, sock: socket.socket) -> None:
         """Raise BlockingIOError when it has to be tried again later."""
         passed = array.array("i", self._fds).tobytes()
@@ -63,10 +78,14 @@ def receive(sock: socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
     # Not socket.recv_fds(), which drops the flags it is given: every program that we start from
     # then on would inherit the descriptors.
     room = socket.CMSG_LEN(_MAX_FDS * array.array("i").itemsize)
-    data, rights, _, _ = sock.recvmsg(_DATAGRAM + 1024, room, socket.MSG_CMSG_CLOEXEC)
+    data, rights, flags, _ = sock.recvmsg(_DATAGRAM + 1024, room, socket.MSG_CMSG_CLOEXEC)
     fds = [fd for _, _, passed in rights for fd in array.array("i", passed)]
     if not data:
         return None
+    if flags & socket.MSG_CTRUNC:
+        # RLIMIT_NOFILE: some of them are lost, and which is not told.
+        while fds:
+            os.close(fds.pop())
     if data[:1] == _INLINE:
         return marshal.loads(data[1:]), fds
     memfd = fds.pop()

@@ -8,12 +8,13 @@ from collections import deque
 
 from engine.runtime import wire
 from engine.runtime.keeper.loop import Loop
-from engine.runtime.keeper.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from engine.runtime.keeper.estate import Exec
 
 
 class Client:
@@ -26,8 +27,9 @@ class Client:
         on_request: Callable[[Request], None],
         on_close: Callable[[Client], None],
     ) -> None:
-        self.execs: dict[int, Process] = {}
+        self.execs: dict[int, Exec] = {}
         self.closed = False
+        self._listening = True
         self._sock = sock
         self._loop = loop
         self._on_request = on_request
@@ -35,6 +37,24 @@ class Client:
         self._waiting: deque[wire.Packet] = deque()
         sock.setblocking(False)
         loop.add(sock.fileno(), self._ready)
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def listen(self, listening: bool) -> None:
+        """Whether to take requests; those that come meanwhile wait in the socket."""
+        self._listening = listening
+        if not self.closed:
+            self._flush()
+
+    def unsent(self) -> list[tuple[bytes, list[int]]]:
+        """What waits in line: Packet.kept() of each."""
+        return [packet.kept() for packet in self._waiting]
+
+    def resend(self, unsent: list[tuple[bytes, list[int]]]) -> None:
+        """What another keeper had in line for it; the descriptors become ours."""
+        self._waiting.extend(wire.Packet.adopted(*kept) for kept in unsent)
+        self._flush()
 
     def send(self, *message: object, fds: tuple[int, ...] = ()) -> None:
         """Do nothing once the connection is closed."""
@@ -48,16 +68,20 @@ class Client:
                 self._waiting[0].send(self._sock)
                 self._waiting.popleft()
         except BlockingIOError:
-            self._loop.add(self._sock.fileno(), self._ready, writable=True)
+            self._watch(writable=True)
         except OSError:
             self.close()
         else:
-            self._loop.add(self._sock.fileno(), self._ready)
+            self._watch(writable=False)
+
+    def _watch(self, *, writable: bool) -> None:
+        fd = self._sock.fileno()
+        self._loop.add(fd, self._ready, readable=self._listening, writable=writable)
 
     def _ready(self) -> None:
         if self._waiting:
             self._flush()
-        while not self.closed:
+        while self._listening and not self.closed:
             try:
                 received = wire.receive(self._sock)
             except BlockingIOError:
@@ -83,8 +107,9 @@ class Client:
         self._sock.close()
         for packet in self._waiting:
             packet.close()
-        for process in self.execs.values():
-            process.kill_session()
+        for exec in self.execs.values():
+            exec.client = None
+            exec.running.kill_session()
         self._on_close(self)
 
 

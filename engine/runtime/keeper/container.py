@@ -10,8 +10,10 @@ from engine.linux.flags import CLONE
 from engine.linux.namespace import setns
 from engine.linux.pidfd import pidfd_send_signal
 from engine.runtime import child
+from engine.runtime.keeper.logs import Log
 from engine.runtime.keeper.process import Process, StartFailure
 from engine.runtime.keeper.start import Start
+from engine.runtime.keeper.streams import Streams
 from engine.runtime.ops.base import Context
 from engine.runtime.ops.cgroups import JoinCgroup, JoinContainer
 from engine.runtime.ops.codec import decode
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 
     from engine.runtime.keeper.prepared import Prepared
     from engine.runtime.keeper.start import Ground
-    from engine.runtime.keeper.streams import Streams
     from engine.runtime.ops.base import Op
+
+    OnExit = Callable[["Container"], None]
 
 # Of a container's operations those that an exec repeats after it has joined, with its own stdio.
 _REPEATED = frozenset(
@@ -44,6 +47,10 @@ _REPEATED = frozenset(
 )
 
 
+# Of `config` what is needed as long as the container runs, beside the operations above.
+_KEPT = ("id", "sandbox", "cgroup", "born", "labels", "log_path")
+
+
 class Container:
     """`config` is what runtime.py sends: the plan, encoded, and where it belongs."""
 
@@ -51,6 +58,7 @@ class Container:
         self.id: str = config["id"]
         self.sandbox: str = config["sandbox"]
         self.cgroup: bytes = config["cgroup"]
+        self._config = {name: config[name] for name in _KEPT}
         self._born: bool = config["born"]
         self._ground = ground
         self._start: Start | None = Start(ground, config, namespaces)
@@ -71,15 +79,62 @@ class Container:
             "exit_code": None,
             "signal": None,
             "oom_killed": False,
+            "paused": False,
             "trace": [],
             "warnings": [],
         }
+
+    @classmethod
+    def ended(cls, state: dict[str, Any], ground: Ground) -> Container:
+        """One of which only its last state is left."""
+        container = cls({**state, "born": False, "child_ops": []}, ground, {})
+        container.state, container._start = state, None
+        return container
+
+    @classmethod
+    def adopted(
+        cls, kept: dict[str, Any], fds: dict[str, int], ground: Ground, on_exit: OnExit
+    ) -> Container:
+        """One that another keeper started, from its kept() and descriptors(), ours from now on."""
+        container = cls(kept["config"], ground, {})
+        container.state, container._start = kept["state"], None
+        process = fds.pop("process", -1)
+        log = Log(container.state["log_path"])
+        log.dropped = kept["streams"].get("dropped", 0)
+        container._streams = Streams.adopted(fds, kept["streams"], log, ground.loop)
+        if process < 0:
+            container._drain()
+        else:
+            container._process = Process.adopted(ground.loop, container.state["pid"], process)
+            container._watch(on_exit)
+        return container
+
+    def kept(self) -> dict[str, Any]:
+        """What another keeper has to know to go on with it, once it has started."""
+        config = {**self._config, "child_ops": self._again}
+        streams = {} if self._streams is None else self._streams.kept()
+        return {"config": config, "state": self.state, "streams": streams}
+
+    def descriptors(self) -> dict[str, int]:
+        """What another keeper needs to have, by name; they stay ours. None when it has ended."""
+        if self._streams is None or self._process is None:
+            return {}
+        return {"process": self._process.pidfd, **self._streams.descriptors()}
+
+    def unfinished(self) -> dict[str, Any]:
+        """Of its streams what changes all the time."""
+        return {} if self._streams is None else self._streams.unfinished()
+
+    @property
+    def starting(self) -> bool:
+        """Whether it is not known yet if it becomes what it shall be."""
+        return self._start is not None
 
     def start(
         self,
         prepared: Prepared | None,
         on_start: Callable[[StartFailure | None], None],
-        on_exit: Callable[[], None],
+        on_exit: OnExit,
     ) -> None:
         """`prepared`: a process that has begun already, now ours.
 
@@ -90,12 +145,10 @@ class Container:
     def create(self, prepared: Prepared | None, on_ready: Callable[[bool], None]) -> None:
         """All but the exec. `on_ready` is told when that is done, or that it has failed, be it
         later. Raise StartFailure."""
-        start = self._awaited(lambda _: on_ready(False), lambda: None)
+        start = self._awaited(lambda _: on_ready(False), lambda _: None)
         start.hold(prepared, lambda: on_ready(True))
 
-    def go(
-        self, on_start: Callable[[StartFailure | None], None], on_exit: Callable[[], None]
-    ) -> None:
+    def go(self, on_start: Callable[[StartFailure | None], None], on_exit: OnExit) -> None:
         """What was created executes its program; otherwise like start()."""
         self._awaited(on_start, on_exit).go()
 
@@ -104,9 +157,7 @@ class Container:
         if self._start is not None:
             self._start.end()
 
-    def _awaited(
-        self, on_start: Callable[[StartFailure | None], None], on_exit: Callable[[], None]
-    ) -> Start:
+    def _awaited(self, on_start: Callable[[StartFailure | None], None], on_exit: OnExit) -> Start:
         start = self._start
         assert start is not None
 
@@ -115,29 +166,31 @@ class Container:
                 on_start(outcome)
                 return
             self._process, self._streams, self._start = start.process, start.streams, None
-            self._process.on_exit = exited
+            self._watch(on_exit)
             self.state["pid"] = self._process.pid
             self.state["started_at"] = time.time()
             self.state["trace"] = outcome
             self.state["warnings"] = self._process.warnings
             on_start(None)
 
-        def exited(code: int, number: int | None) -> None:
-            self._exited(code, number)
-            on_exit()
-
         start.on_start = started
         return start
 
-    def _exited(self, code: int, number: int | None) -> None:
-        # With the first process its whole pid namespace has ended, so the pipes hold all there is.
-        if self._streams is not None:
-            self._streams.drain()
-        self.close()
+    def _watch(self, on_exit: OnExit) -> None:
+        def exited(code: int | None, number: int | None) -> None:
+            self._exited(code, number)
+            on_exit(self)
+
+        assert self._process is not None
+        self._process.on_exit = exited
+
+    def _exited(self, code: int | None, number: int | None) -> None:
+        self._drain()
         self.state["finished_at"] = time.time()
         self.state["exit_code"] = code
         self.state["signal"] = number
-        if code and self._oom_kills():
+        self.state["paused"] = False
+        if code != 0 and self._oom_kills():
             self.state["oom_killed"] = True
 
     def _oom_kills(self) -> int:
@@ -146,6 +199,13 @@ class Container:
         except OSError:
             # A hierarchy without the memory controller cannot limit memory, nor kill for it.
             return 0
+
+    def _drain(self) -> None:
+        """Log what is left: with the first process its whole pid namespace has ended, so the pipes
+        hold all there is."""
+        if self._streams is not None:
+            self._streams.drain()
+        self.close()
 
     def close(self) -> None:
         """Its input, its outputs and its log."""
@@ -162,6 +222,12 @@ class Container:
     def signal(self, number: int) -> None:
         """To its first process. Raise OSError(ESRCH) when that has ended."""
         pidfd_send_signal(self._pidfd(), number)
+
+    def pause(self, paused: bool) -> None:
+        """Stop all its processes where they are, or let them go on. Raise OSError(ESRCH)."""
+        self._pidfd()
+        self._ground.hierarchy.freeze(self.cgroup, paused)
+        self.state["paused"] = paused
 
     def _pidfd(self) -> int:
         if self._process is None or self._process.pidfd < 0:
@@ -188,13 +254,16 @@ class Container:
         context: Context,
         own_pid_namespace: int,
         on_start: Callable[[Any], None],
-        on_exit: Callable[[int, int | None], None],
+        on_exit: Callable[[int | None, int | None], None],
     ) -> Process:
         """Run another process in it, confined as the first one, on the pipes or the console that
         are in `context`. Raise StartFailure, OSError."""
         context.pidfd = pidfd = self._pidfd()
+        if self.state["paused"]:
+            # It would be born frozen, and whoever asked would wait for ever.
+            raise OSError(errno.EBUSY, "it is paused: resume it first", self.id)
         ops = self._exec_ops(argv, context)
-        process = Process(self._ground.loop, self._pids)
+        process = Process(self._ground.loop, self.pids)
         process.ops, process.on_start, process.on_exit = ops, on_start, on_exit
         cgroup = self._ground.hierarchy.directory_fd(self.cgroup) if self._born else None
         open_files = self._ground.open_files
@@ -217,7 +286,8 @@ class Container:
         stdio = Terminal(uid) if terminal else Stdio(uid, context.stdin >= 0)
         return [join, JoinContainer(), stdio, *confine, Exec(argv, env)]
 
-    def _pids(self) -> list[int]:
+    def pids(self) -> list[int]:
+        """Of every process in its cgroup."""
         try:
             return self._ground.hierarchy.procs(self.cgroup)
         except FileNotFoundError:

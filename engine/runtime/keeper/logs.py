@@ -4,7 +4,8 @@
     2026-01-02T03:04:05.678901234Z stderr P a piece of a long one, of 16 KiB
 
 (kubernetes: design-proposals/node/kubelet-cri-logging.md.) A full disk never stops a container:
-what cannot be written is dropped, whole lines at a time, and counted.
+what cannot be written is dropped, whole lines at a time, and counted; the log says so where they
+are missing, as soon as it can be written again.
 """
 
 from __future__ import annotations
@@ -25,14 +26,23 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
 class Log:
-    """One container's file. Beyond 10 MiB it becomes FILE.1, and that FILE.2, which is the last."""
+    """One container's file. Beyond 10 MiB it becomes FILE.1, and that FILE.2, which is the last.
+
+    dropped     lines that are missing and of which the log does not tell yet
+    """
 
     def __init__(self, path: str, limit: int = _FILE) -> None:
-        """Raise OSError when it cannot be opened."""
+        """The file is opened with the first line, or by begin()."""
         self.path = path
         self.dropped = 0
+        self._why = ""
         self._limit = limit
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self._fd = -1
+        self._size = 0
+
+    def begin(self) -> None:
+        """Make it. Raise OSError when that cannot be."""
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
         self._open()
 
     def _open(self) -> None:
@@ -41,47 +51,69 @@ class Log:
 
     def write(self, lines: list[bytes]) -> None:
         """All of them, or none, which is counted."""
-        data = b"".join(lines)
         try:
             if self._fd < 0:
                 self._open()
-            written = os.write(self._fd, data)
-            if written == len(data):
-                self._size += written
-            else:
-                os.ftruncate(self._fd, self._size)
-                self.dropped += len(lines)
-            if self._size >= self._limit:
-                self._rotate()
-        except OSError:
+            self._append(b"".join([*self._gap(), *lines]))
+        except OSError as error:
             self.dropped += len(lines)
+            self._why = error.strerror or str(error)
+            return
+        self.dropped = 0
+        if self._size >= self._limit:
+            self._rotate()
+
+    def _append(self, data: bytes) -> None:
+        written = os.write(self._fd, data)
+        if written < len(data):
+            # A line that was cut would be joined to whatever follows.
+            os.ftruncate(self._fd, self._size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+        self._size += written
+
+    def _gap(self) -> list[bytes]:
+        if not self.dropped:
+            return []
+        text = f"podarium: {self.dropped} lines are missing here: {self._why}"
+        return [b"%s stderr F %s\n" % (stamp(time.time_ns()), text.encode())]
 
     def _rotate(self) -> None:
-        self.close()
+        self._close()
         for number in range(_FILES - 1, 0, -1):
             older = f"{self.path}.{number}"
             newer = self.path if number == 1 else f"{self.path}.{number - 1}"
             try:
                 os.rename(newer, older)
-            except FileNotFoundError:
+            except OSError:
+                # It was not there, or it goes on growing until it can be set aside.
                 continue
-        self._open()
+        try:
+            self._open()
+        except OSError:
+            # The next line tries again.
+            return
 
     def close(self) -> None:
+        """Whatever is missing is said now, if it can be."""
+        if self.dropped:
+            self.write([])
+        self._close()
+
+    def _close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
 
 
 class Stream:
-    """One output of a container: the reading end of its pipe or terminal, a line not yet ended, and
-    who is attached."""
+    """One output of a container: the reading end of its pipe or terminal, `rest`, a line that has
+    not ended yet, and who is attached."""
 
     def __init__(self, fd: int, name: bytes, log: Log) -> None:
         self.fd = fd
         self._head = b" " + name
         self._log = log
-        self._rest = b""
+        self.rest = b""
         self._taps: set[Tap] = set()
 
     @property
@@ -89,12 +121,16 @@ class Stream:
         """Whether a reader has to be waited for."""
         return any(tap.full for tap in self._taps)
 
+    @property
+    def taps(self) -> list[Tap]:
+        return list(self._taps)
+
     def add(self, tap: Tap) -> None:
         """Give it everything that comes from now on, and the line that has not ended yet: with the
         log up to here it is the whole."""
         self._taps.add(tap)
-        if self._rest:
-            tap.write(self._rest)
+        if self.rest:
+            tap.write(self.rest)
 
     def discard(self, tap: Tap) -> None:
         self._taps.discard(tap)
@@ -110,10 +146,10 @@ class Stream:
             if error.errno != errno.EIO:
                 raise
             data = b""  # a terminal that nobody inside holds open any more
-        for tap in list(self._taps):
+        for tap in self.taps:
             tap.write(data)
         if data:
-            *ended, self._rest = (self._rest + data).split(b"\n")
+            *ended, self.rest = (self.rest + data).split(b"\n")
             self._write(ended)
         else:
             self.end()
@@ -121,10 +157,10 @@ class Stream:
 
     def end(self) -> None:
         """Log the line that will not be ended any more, as the piece it is; let readers go."""
-        for tap in list(self._taps):
+        for tap in self.taps:
             tap.end()
-        if self._rest:
-            rest, self._rest = self._rest, b""
+        if self.rest:
+            rest, self.rest = self.rest, b""
             self._log.write([self._prefix(b" P ") + rest + b"\n"])
 
     def _write(self, ended: list[bytes]) -> None:
@@ -135,9 +171,9 @@ class Stream:
                 out.append(partial + line[:_LINE] + b"\n")
                 line = line[_LINE:]
             out.append(whole + line + b"\n")
-        while len(self._rest) >= _LINE:
-            out.append(partial + self._rest[:_LINE] + b"\n")
-            self._rest = self._rest[_LINE:]
+        while len(self.rest) >= _LINE:
+            out.append(partial + self.rest[:_LINE] + b"\n")
+            self.rest = self.rest[_LINE:]
         if out:
             self._log.write(out)
 

@@ -9,8 +9,8 @@ import socket
 import time
 
 from engine.linux.namespace import clone3
-from engine.linux.pidfd import pidfd_send_signal
-from engine.linux.process import has_executed
+from engine.linux.pidfd import pidfd_exit_status, pidfd_send_signal
+from engine.linux.process import has_executed, zombie_status
 from engine.runtime import child, wire
 from engine.runtime.ops.base import Context, Op
 
@@ -43,7 +43,8 @@ class Process:
     on_begun    it has done the first of several parts
     on_ready    it has done all but the exec
     on_start    is given the trace, (name, object, microseconds) of each, or a StartFailure
-    on_exit     only after a start: exit code (128 + signal for one), signal
+    on_exit     only after a start: exit code (128 + signal for one, None when nobody can tell),
+                signal
     """
 
     def __init__(self, loop: Loop, around: Callable[[], list[int]] = list) -> None:
@@ -53,7 +54,7 @@ class Process:
         self.on_begun: Callable[[], None] = _nobody
         self.on_ready: Callable[[], None] = _nobody
         self.on_start: Callable[[Any], None] = _nobody
-        self.on_exit: Callable[[int, int | None], None] = _nobody
+        self.on_exit: Callable[[int | None, int | None], None] = _nobody
         self.warnings: list[str] = []
         self._loop = loop
         self._around = around
@@ -61,6 +62,21 @@ class Process:
         self._said: tuple[Any, ...] = ("",)
         self._let_go = 0
         self._held = False
+
+    @classmethod
+    def adopted(
+        cls, loop: Loop, pid: int, pidfd: int, around: Callable[[], list[int]] = list
+    ) -> Process:
+        """One that runs its program already, a child of ours or not. `pidfd` becomes its own."""
+        process = cls(loop, around)
+        process.pid, process.pidfd = pid, pidfd
+        loop.add(pidfd, process._ended)
+        return process
+
+    @property
+    def starting(self) -> bool:
+        """Whether it is not known yet what has become of its exec."""
+        return self._sock is not None
 
     def clone(
         self, flags: int, cgroup: int | None, context: Context, run: Callable[[], NoReturn]
@@ -151,15 +167,16 @@ class Process:
         self._loop.remove(self.pidfd)
         self.on_exit(*self._reap())
 
-    def _reap(self) -> tuple[int, int | None]:
+    def _reap(self) -> tuple[int | None, int | None]:
         """Exit code, and signal; it has ended, or is about to."""
-        found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        status = _wait_status(self.pid, self.pidfd)
         os.close(self.pidfd)
         self.pidfd = -1
-        assert found is not None
-        if found.si_code == os.CLD_EXITED:
-            return found.si_status, None
-        return 128 + found.si_status, found.si_status
+        if status is None:
+            return None, None
+        if os.WIFEXITED(status):
+            return os.WEXITSTATUS(status), None
+        return 128 + os.WTERMSIG(status), os.WTERMSIG(status)
 
     def end(self) -> None:
         """One that has not started: kill it, wait, and tell nobody; fine when it has ended."""
@@ -194,6 +211,29 @@ class Process:
                 except ProcessLookupError:
                     continue
             killed |= found
+
+
+def _wait_status(pid: int, pidfd: int) -> int | None:
+    """How a process ended. One that another keeper cloned is not our child: as long as its parent
+    has not reaped it /proc tells, and afterwards the kernel does (6.15); else nobody can."""
+    try:
+        found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    except ChildProcessError:
+        status = zombie_status(pid)
+    else:
+        assert found is not None
+        return found.si_status << 8 if found.si_code == os.CLD_EXITED else found.si_status
+    try:
+        # The pid was still its own, and not that of a later one.
+        pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        status = None
+    if status is not None:
+        return status
+    try:
+        return pidfd_exit_status(pidfd)
+    except OSError:
+        return None
 
 
 def _session(pid: int) -> int:

@@ -20,23 +20,37 @@ if TYPE_CHECKING:
 class Sandbox:
     """`config`: id, hostname, link, ip, prefix, gateway, bridge, mtu, cgroup, labels."""
 
-    def __init__(self, config: dict[str, Any], spares: Spares, node: socket.socket) -> None:
-        """Make it, of namespaces out of `spares`; `node`: rtnetlink in the node's network.
+    def __init__(self, config: dict[str, Any], namespaces: dict[str, int], index: int = 0) -> None:
+        """Of descriptors of namespaces that exist, ours from now on; see made(). `index`: the
+        node's end of its cable."""
+        self.config = config
+        self.namespaces = namespaces
+        self.index = index
+
+    @classmethod
+    def made(cls, config: dict[str, Any], spares: Spares, node: socket.socket) -> Sandbox:
+        """A new one, of namespaces out of `spares`; `node`: rtnetlink in the node's network.
 
         Raise OSError naming the link, address or route that could not be made.
         """
-        self.config = config
-        self.index = 0
-        self.namespaces, inside = spares.take()
+        namespaces, inside = spares.take()
+        sandbox = cls(config, namespaces)
         try:
-            spares.name(self.namespaces["uts"], config["hostname"])
+            spares.name(namespaces["uts"], config["hostname"])
             if config["ip"]:
-                self._connect(node, inside)
+                sandbox._connect(node, inside)
         except OSError:
-            self.close()
+            sandbox.close()
             raise
         finally:
             inside.close()
+        return sandbox
+
+    @classmethod
+    def adopted(cls, state: dict[str, Any], namespaces: dict[str, int]) -> Sandbox:
+        """One that another keeper made, from its state()."""
+        config = dict(state)
+        return cls(config, namespaces, config.pop("index"))
 
     def _connect(self, node: socket.socket, inside: socket.socket) -> None:
         config = self.config

@@ -1,7 +1,8 @@
-"""The keeper's state and its verbs: what an engine may ask of a node.
+"""The keeper: whoever is connected, and what they ask, answered one at a time.
 
 Engines come and go; what they started stays. Every connection is first told of each container that
-has ended and has not been removed, so that an exit is never missed.
+has ended and has not been removed, so that an exit is never missed. Keepers go too: what another
+one needs is handed to it over an exec (succession.py), or by engines that hold it (holders.py).
 """
 
 from __future__ import annotations
@@ -9,71 +10,71 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import signal
 import socket
 import struct
-from functools import partial
 
-from engine.linux import netlink
 from engine.linux.doorstep import Doorstep
-from engine.linux.flags import CLONE
-from engine.linux.namespace import setns
 from engine.runtime import wire
 from engine.runtime.keeper.client import Client, Request
-from engine.runtime.keeper.container import Container
+from engine.runtime.keeper.estate import Estate
+from engine.runtime.keeper.exits import Exits
 from engine.runtime.keeper.loop import Loop
-from engine.runtime.keeper.prepared import Waiting
 from engine.runtime.keeper.process import StartFailure
-from engine.runtime.keeper.sandbox import Sandbox
-from engine.runtime.keeper.spares import Spares, own_namespaces, trust_no_router
 from engine.runtime.keeper.start import Ground
-from engine.runtime.ops.base import Context
+from engine.runtime.keeper.succession import Bequest, Program, Succession, taken
+from engine.runtime.keeper.verbs import LATER, VERBS, Verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from engine.runtime.cgroup.api import Hierarchy
 
-_LO = 1
-
-# What a verb returns whose reply follows.
-_LATER = object()
-
 
 class Keeper:
-    """One node: its sandboxes, its containers, and whoever is connected."""
+    """One node's."""
 
-    def __init__(self, hierarchy: Hierarchy, cgroup: bytes) -> None:
-        """`cgroup`: the node's, which shutdown removes with all below."""
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        cgroup: bytes,
+        exits: Exits,
+        digest: str,
+        open_files: tuple[int, int] | None = None,
+    ) -> None:
+        """`cgroup`: the node's; `digest` tells this program from others; `open_files`: what a
+        container gets of them, when it is not what we were given."""
+        # Each container costs us three descriptors; what it gets itself is what we were given.
+        self._open_files = open_files or resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = self._open_files[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         self._loop = Loop()
         self._clients: set[Client] = set()
-        self._hierarchy = hierarchy
-        self._cgroup = cgroup
-        self._containers: dict[str, Container] = {}
-        self._sandboxes: dict[str, Sandbox] = {}
-        self._home = own_namespaces()
-        self._pid_namespace = os.open(b"/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        trust_no_router()
-        self._node = netlink.connect()
-        netlink.request(self._node, netlink.link_up(_LO))
-        # Each container costs us three descriptors; what it gets itself is what we were given.
-        open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files[1], open_files[1]))
-        self._spares = Spares(self._loop, self._home)
-        self._ground = Ground(self._loop, hierarchy, open_files, Doorstep())
-        self._waiting = Waiting(self._ground)
+        self._digest = digest
+        ground = Ground(self._loop, hierarchy, self._open_files, Doorstep())
+        self._estate = Estate(ground, cgroup, exits, self._tell_exit)
+        self._verbs = Verbs(ground, cgroup, self._estate)
+        self._listener: socket.socket | None = None
+        self._succeeding = False
 
     def serve(self, listener: socket.socket) -> None:
         """Until shutdown."""
         listener.setblocking(False)
-        self._loop.add(listener.fileno(), lambda: self._accept(listener))
+        self._listener = listener
+        self._listen(True)
         self._loop.run()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _listen(self, listening: bool) -> None:
+        """Whether to take connections and requests; those that come meanwhile wait."""
+        assert self._listener is not None
+        self._loop.add(self._listener.fileno(), self._accept, readable=listening)
+        for client in list(self._clients):
+            client.listen(listening)
+
+    def _accept(self) -> None:
+        assert self._listener is not None
         try:
-            sock, _ = listener.accept()
+            sock, _ = self._listener.accept()
         except OSError:
             # Gone again, or we have no descriptor left: there is nobody to tell.
             return
@@ -83,21 +84,36 @@ class Keeper:
         if uid not in (0, os.geteuid()):
             sock.close()
             return
-        client = Client(sock, self._loop, self._handle, self._gone)
-        self._clients.add(client)
-        client.send(0, "hello", wire.VERSION, os.getpid(), fds=(self._home["network"],))
-        for container in self._containers.values():
+        client = self._greet(sock)
+        for container in self._estate.containers.values():
             if container.state["finished_at"] is not None:
                 client.send(0, "exit", container.state)
+
+    def _greet(self, sock: socket.socket) -> Client:
+        client = Client(sock, self._loop, self._handle, self._gone)
+        self._clients.add(client)
+        network = self._verbs.home["network"]
+        client.send(0, "hello", wire.VERSION, os.getpid(), self._digest, fds=(network,))
+        return client
+
+    def _tell_exit(self, state: dict[str, Any]) -> None:
+        for client in list(self._clients):
+            client.send(0, "exit", state)
 
     def _gone(self, client: Client) -> None:
         """An engine that is new gives its containers new ids."""
         self._clients.discard(client)
-        self._waiting.drop_all(client=client)
+        self._estate.holders.discard(client)
+        self._verbs.waiting.drop_all(client=client)
+
+    def _asked(self, request: Request) -> object:
+        if request.verb == "re-exec":
+            return self._re_exec(request, *request.arguments)
+        return VERBS[request.verb](self._verbs, request, *request.arguments)
 
     def _handle(self, request: Request) -> None:
         try:
-            result = _VERBS[request.verb](self, request, *request.arguments)
+            result = self._asked(request)
         except StartFailure as failure:
             request.fail("start", *failure.args)
         except OSError as error:
@@ -107,244 +123,70 @@ class Keeper:
         except Exception as error:  # noqa: BLE001 - a keeper that ends takes its node with it
             request.fail("bug", repr(error))
         else:
-            if result is not _LATER:
+            if result is not LATER:
                 request.reply(result)
 
-    def create_sandbox(self, request: Request, config: dict[str, Any]) -> object:
-        id = config["id"]
-        if id in self._sandboxes:
-            raise OSError(errno.EEXIST, "there is already a sandbox of that id", id)
-        sandbox = Sandbox(config, self._spares, self._node)
-        try:
-            if config["cgroup"]:
-                self._hierarchy.create(config["cgroup"])
-        except OSError:
-            sandbox.close()
-            raise
-        self._sandboxes[id] = sandbox
-        return sandbox.state()
+    def recall(self) -> None:
+        """What an earlier keeper of the node has noted."""
+        self._estate.recall()
 
-    def remove_sandbox(self, request: Request, id: str) -> None:
-        sandbox = self._sandboxes.get(id)
-        if sandbox is None:
-            return
-        inside = [c.id for c in self._containers.values() if c.sandbox == id]
-        if inside:
-            raise OSError(errno.EBUSY, f"it still has containers: {', '.join(inside)}", id)
-        self._waiting.drop_all(sandbox=id)
-        if sandbox.config["cgroup"]:
-            self._hierarchy.remove(sandbox.config["cgroup"], timeout=0.5)
-        sandbox.close()
-        del self._sandboxes[id]
+    def _re_exec(self, request: Request, interpreter: str, words: tuple[str, ...]) -> object:
+        """Become another program, with everything that we have; it is the one that answers."""
+        if self._succeeding:
+            raise OSError(errno.EALREADY, "it is becoming another program", "keeper")
 
-    def prepare(self, request: Request, config: dict[str, Any]) -> object:
-        """Have a process begin what does not depend on the rest of a container's plan."""
-        sandbox = self._sandboxes.get(config["sandbox"])
-        if sandbox is None or config["id"] in self._containers:
-            return False
-        self._waiting.announce(request.client, config, sandbox.namespaces, request.reply)
-        return _LATER
+        def failed(error: OSError) -> None:
+            self._succeeding = False
+            request.fail("os", error.errno or 0, error.strerror or str(error), str(error.filename))
 
-    def create(self, request: Request, config: dict[str, Any]) -> object:
-        """Have everything done but the exec."""
-        sandbox = self._sandboxes.get(config["sandbox"])
-        if sandbox is None or config["id"] in self._containers:
-            return False
-        self._waiting.create(request.client, config, sandbox.namespaces, request.reply)
-        return _LATER
+        def bequeath(bequest: Bequest) -> dict[str, Any]:
+            self._verbs.waiting.drop_all()
+            return self._bequeath(bequest, request)
 
-    def unprepare(self, request: Request, id: str) -> None:
-        self._waiting.drop(id)
-
-    def go(self, request: Request, id: str) -> object:
-        """Start what was created; the answer is False when it is not there any more."""
-        container = self._waiting.created(id)
-        if container is None:
-            return False
-        return self._begin(request, container, container.go)
-
-    def start(self, request: Request, config: dict[str, Any]) -> object:
-        id, sandbox = config["id"], self._sandboxes.get(config["sandbox"])
-        if id in self._containers:
-            raise OSError(errno.EEXIST, "there is already a container of that id", id)
-        if sandbox is None:
-            raise OSError(errno.ENOENT, "there is no such sandbox", config["sandbox"])
-        prepared = self._waiting.take(config)
-        container = Container(config, self._ground, sandbox.namespaces)
-        return self._begin(request, container, partial(container.start, prepared))
-
-    def _begin(
-        self,
-        request: Request,
-        container: Container,
-        begin: Callable[[Callable[[StartFailure | None], None], Callable[[], None]], None],
-    ) -> object:
-        """Have it run, and tell whoever asked for it; and everybody how it ends."""
-        self._containers[container.id] = container
-
-        def started(failure: StartFailure | None) -> None:
-            if failure is None:
-                request.reply(container.state)
-            else:
-                self._forget(container)
-                request.fail("start", *failure.args)
-
-        def exited() -> None:
-            for client in list(self._clients):
-                client.send(0, "exit", container.state)
-
-        try:
-            begin(started, exited)
-        except BaseException:
-            self._forget(container)
-            raise
-        return _LATER
-
-    def _forget(self, container: Container) -> None:
-        """One that never ran."""
-        del self._containers[container.id]
-        try:
-            self._hierarchy.remove(container.cgroup, timeout=0.5)
-        except OSError:
-            # Removing the sandbox, or the node, removes it too.
-            return
-
-    def exec(
-        self, request: Request, id: str, argv: tuple[bytes, ...], ends: tuple[str, ...]
-    ) -> object:
-        """`ends` names the descriptors that were passed: stdin, stdout, stderr, or console."""
-        context = Context(self._hierarchy)
-        for name, fd in zip(ends, request.fds, strict=True):
-            setattr(context, name, fd)
-        execs, number = request.client.execs, request.number
-
-        def started(outcome: object) -> None:
-            if isinstance(outcome, StartFailure):
-                execs.pop(number, None)
-                request.fail("start", *outcome.args)
-            else:
-                request.reply(None)
-
-        def exited(code: int, signum: int | None) -> None:
-            execs.pop(number, None)
-            request.client.send(0, "exec-exit", number, code, signum)
-
-        execs[number] = self._container(id).exec(
-            argv, context, self._pid_namespace, started, exited
+        Succession(
+            Program(interpreter, words),
+            self._loop,
+            starting=lambda: self._estate.starting,
+            listen=self._listen,
+            bequeath=bequeath,
+            failed=failed,
         )
-        return _LATER
+        self._succeeding = True
+        return LATER
 
-    def exec_signal(self, request: Request, number: int, signum: int) -> None:
-        process = request.client.execs.get(number)
-        if process is not None:
-            process.signal_session(signum)
-
-    def exec_kill(self, request: Request, number: int) -> None:
-        process = request.client.execs.get(number)
-        if process is not None:
-            process.kill_session()
-
-    def attach(self, request: Request, id: str, outputs: tuple[str, ...]) -> object:
-        """`outputs` names the pipes that were passed; the answer is whether it has a terminal, with
-        the descriptor to write to if it has any."""
-        passed = dict(zip(outputs, request.fds, strict=True))
-        terminal, writer = self._container(id).attach(passed)
-        request.reply(terminal, fds=(writer,) if writer >= 0 else ())
-        return _LATER
-
-    def end_input(self, request: Request, id: str) -> None:
-        self._container(id).end_input()
-
-    def signal(self, request: Request, id: str, signum: int) -> None:
-        self._container(id).signal(signum)
-
-    def kill(self, request: Request, id: str) -> None:
-        self._hierarchy.kill(self._container(id).cgroup)
-
-    def remove(self, request: Request, id: str) -> None:
-        container = self._containers.get(id)
-        if container is None:
-            return
-        if container.state["finished_at"] is None:
-            raise OSError(errno.EBUSY, "it is still running: kill it first", id)
-        self._hierarchy.remove(container.cgroup, timeout=0.5)
-        del self._containers[id]
-
-    def containers(self, request: Request) -> object:
-        return [c.state for c in self._containers.values() if c.state["started_at"]]
-
-    def sandboxes(self, request: Request) -> object:
-        return [sandbox.state() for sandbox in self._sandboxes.values()]
-
-    def dial(self, request: Request, family: int, sandbox: str) -> object:
-        """A TCP socket for the engine to connect, born in the network of a sandbox, or of the node;
-        it stays there wherever it goes."""
-        if not sandbox:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        elif sandbox in self._sandboxes:
-            setns(self._sandboxes[sandbox].namespaces["network"], CLONE.NEWNET)
-            try:
-                sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-            finally:
-                setns(self._home["network"], CLONE.NEWNET)
-        else:
-            raise OSError(errno.ENOENT, "there is no such sandbox", sandbox)
-        with sock:
-            request.reply(None, fds=(sock.fileno(),))
-        return _LATER
-
-    def shutdown(self, request: Request) -> None:
-        """End every container and everything else that is the node's; then the keeper ends."""
+    def _bequeath(self, bequest: Bequest, request: Request) -> dict[str, Any]:
+        assert self._listener is not None
+        clients = []
         for client in self._clients:
-            for process in client.execs.values():
-                process.kill_session()
-        self._waiting.drop_all()
-        for container in self._containers.values():
-            container.discard()
-            if container.running:
-                container.signal(signal.SIGKILL)
-        if self._hierarchy.exists(self._cgroup):
-            self._hierarchy.kill(self._cgroup)
-        _reap_all()
-        for container in self._containers.values():
-            container.close()
-            self._hierarchy.remove(container.cgroup)
-        self._hierarchy.remove(self._cgroup)
-        self._loop.running = False
+            unsent = client.unsent()
+            bequest.give(client.fileno(), *(fd for _, fds in unsent for fd in fds))
+            clients.append(
+                {
+                    "socket": client.fileno(),
+                    "holds": client in self._estate.holders,
+                    "execs": [exec.id for exec in client.execs.values()],
+                    "unsent": unsent,
+                    "asks": request.number if client is request.client else 0,
+                }
+            )
+        bequest.give(self._listener.fileno())
+        return {
+            "open_files": self._open_files,
+            "listener": self._listener.fileno(),
+            "estate": self._estate.bequeath(bequest),
+            "clients": clients,
+        }
 
-    def _container(self, id: str) -> Container:
-        container = self._containers.get(id)
-        if container is None:
-            raise OSError(errno.ENOENT, "there is no such container", id)
-        return container
-
-
-_VERBS: dict[str, Callable[..., Any]] = {
-    "create-sandbox": Keeper.create_sandbox,
-    "remove-sandbox": Keeper.remove_sandbox,
-    "prepare": Keeper.prepare,
-    "create": Keeper.create,
-    "go": Keeper.go,
-    "unprepare": Keeper.unprepare,
-    "start": Keeper.start,
-    "exec": Keeper.exec,
-    "exec-signal": Keeper.exec_signal,
-    "exec-kill": Keeper.exec_kill,
-    "attach": Keeper.attach,
-    "end-input": Keeper.end_input,
-    "signal": Keeper.signal,
-    "kill": Keeper.kill,
-    "remove": Keeper.remove,
-    "containers": Keeper.containers,
-    "sandboxes": Keeper.sandboxes,
-    "dial": Keeper.dial,
-    "shutdown": Keeper.shutdown,
-}
-
-
-def _reap_all() -> None:
-    while True:
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED)
-        except ChildProcessError:
-            return
+    def inherit(self, facts: dict[str, Any]) -> None:
+        """From the program that we were."""
+        self._estate.inherit(facts["estate"])
+        for known in facts["clients"]:
+            client = self._greet(socket.socket(fileno=taken(known["socket"])))
+            client.resend([(data, [taken(fd) for fd in fds]) for data, fds in known["unsent"]])
+            if known["holds"]:
+                self._estate.holders.add(client)
+            for id in known["execs"]:
+                exec = self._estate.execs[id]
+                exec.client, client.execs[exec.number] = client, exec
+            if known["asks"]:
+                client.send(known["asks"], True, None)

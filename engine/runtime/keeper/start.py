@@ -112,6 +112,7 @@ class Start:
         path = self._config["log_path"]
         try:
             self._log = Log(path)
+            self._log.begin()
         except OSError as error:
             raise failure("log", path, error) from None
 

@@ -13,7 +13,12 @@ from engine.runtime.ops.stdio import Stdio, Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from engine.runtime.keeper.loop import Loop
+
+_PIPE = 1024 * 1024
+"""/proc/sys/fs/pipe-max-size, unless somebody has raised it."""
 
 
 class Streams:
@@ -65,6 +70,33 @@ class Streams:
             os.set_blocking(fd, False)
             self._sources[name] = _Source(Stream(fd, name.encode(), log), self._loop)
 
+    @classmethod
+    def adopted(cls, fds: dict[str, int], kept: dict[str, Any], log: Log, loop: Loop) -> Streams:
+        """Another keeper's, from its descriptors(), ours from now on, and its kept(), perhaps with
+        its unfinished()."""
+        streams = cls([], loop)
+        streams.terminal = kept["terminal"]
+        streams.input = fds.pop("input", -1)
+        streams._outputs = fds
+        streams.begin(log)
+        for name, (rest, taps) in kept.get("outputs", {}).items():
+            streams._sources[name].go_on(rest, taps)
+        return streams
+
+    def kept(self) -> dict[str, Any]:
+        return {"terminal": self.terminal}
+
+    def unfinished(self) -> dict[str, Any]:
+        """What changes all the time: of each output what was read and is in no log yet, with
+        Tap.kept() of each; and how many lines are missing in the log, which does not say so yet."""
+        outputs = {name: s.unfinished() for name, s in self._sources.items() if not s.closed}
+        return {"outputs": outputs, "dropped": self._log.dropped if self._log else 0}
+
+    def descriptors(self) -> dict[str, int]:
+        """The other ends of what the container has, by name; they stay ours."""
+        fds = {name: source.fd for name, source in self._sources.items() if not source.closed}
+        return fds | ({"input": self.input} if self.input >= 0 else {})
+
     def attach(self, name: str, fd: int) -> None:
         """Copy "stdout" or "stderr", from now on, into the pipe `fd`, which becomes ours."""
         source = self._sources.get(name)
@@ -109,12 +141,31 @@ class _Source:
         self._reading = False
         self._go_on()
 
-    def attach(self, fd: int) -> None:
-        self._stream.add(Tap(fd, self._loop, self._room))
+    @property
+    def fd(self) -> int:
+        return self._stream.fd
+
+    def attach(self, fd: int) -> Tap:
+        tap = Tap(fd, self._loop, self._room)
+        self._stream.add(tap)
+        return tap
+
+    def unfinished(self) -> tuple[bytes, list[tuple[int, bytes, int]]]:
+        return self._stream.rest, [tap.kept() for tap in self._stream.taps]
+
+    def go_on(self, rest: bytes, taps: list[tuple[int, bytes, int]]) -> None:
+        for fd, unread, missed in taps:
+            tap = self.attach(fd)
+            tap.missed = missed
+            tap.write(unread)
+        # Afterwards: those taps have had it.
+        self._stream.rest = rest
 
     def drain(self) -> None:
-        while not self.closed and self._stream.pump() > 0:
-            pass
+        # Not more than a pipe can hold: somebody else may have its other end, and go on.
+        left = _PIPE
+        while left > 0 and not self.closed and (size := self._stream.pump()) > 0:
+            left -= size
 
     def close(self) -> None:
         if not self.closed:

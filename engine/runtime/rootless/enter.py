@@ -22,7 +22,8 @@ from engine.linux.namespace import setns, unshare
 from engine.linux.process import pid_alive
 from engine.runtime.cgroup.none import NoCgroups
 from engine.runtime.features import Ordinary
-from engine.runtime.keepers import end_keeper, interpreter
+from engine.runtime.keepers import end_keeper
+from engine.runtime.program import interpreter
 from engine.runtime.rootless import delegated, ids
 
 _ROOT = Path(__file__).parents[3]

@@ -11,7 +11,7 @@ import pytest
 
 from engine.home import ClusterPaths
 from engine.linux.process import pid_alive
-from engine.runtime import keepers
+from engine.runtime import keepers, program
 from engine.runtime.features import probe
 from engine.runtime.needs import missing
 from engine.runtime.runtime import KeeperNotStarted, Runtime
@@ -24,7 +24,7 @@ SYSTEM = next((p for p in map(shutil.which, ("/usr/bin/python3",)) if p), None)
 async def test_under_the_systems_python(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A keeper needs no package beyond the standard library."""
     assert SYSTEM is not None
-    monkeypatch.setattr(keepers, "interpreter", lambda: os.path.realpath(SYSTEM))
+    monkeypatch.setattr(program, "interpreter", lambda: os.path.realpath(SYSTEM))
     paths = ClusterPaths.of(home, "t").node("n")
     runtime = await Runtime.launch(paths, node="n")
     assert os.path.samefile(f"/proc/{runtime.keeper_pid}/exe", SYSTEM)

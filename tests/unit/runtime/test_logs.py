@@ -23,6 +23,7 @@ class Pipe:
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
         self.log = Log(str(path))
+        self.log.begin()
         self.stream = Stream(self.reader, b"stdout", self.log)
 
     def say(self, data: bytes) -> None:

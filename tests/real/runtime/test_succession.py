@@ -1,0 +1,229 @@
+"""A keeper becomes another program in place, and nobody who is in its keeping notices."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.runtime import program, wire
+from engine.runtime.runtime import Origin, Runtime, RuntimeFailure, SandboxConfig
+from engine.runtime.spec import default_spec
+from tests.real.runtime.conftest import Node, said, until
+from tests.real.runtime.test_keeping import children, descriptors, networks
+from tests.real.runtime.test_session import text_of, until_said
+
+Change = Callable[[Path], None]
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Callable[[Change], Path]:
+    """A copy of the keeper's program that is changed in one place; gives its root."""
+
+    def copy(change: Change) -> Path:
+        root = tmp_path / f"program-{len(list(tmp_path.iterdir()))}"
+        here = Path(program.__file__).parents[1]
+        for folder in ("linux", "runtime"):
+            skip = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(here / folder, root / "engine" / folder, ignore=skip)
+        (root / "engine/__init__.py").touch()
+        change(root / "engine")
+        return root
+
+    return copy
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def words(node: Node, root: Path | None = None, digest: str = "another") -> tuple[str, ...]:
+    """How the keeper is to be executed: as it is, or from another root."""
+    found = [*program.words(node.paths, "n")[:-1], digest]
+    here = str(Path(program.__file__).parents[2])
+    return tuple(word.replace(here, str(root)) if root else word for word in found)
+
+
+async def become(node: Node, root: Path | None = None, digest: str = "another") -> None:
+    await node.runtime.become(program.interpreter(), words(node, root, digest))
+
+
+async def test_everything_goes_on(node: Node) -> None:
+    keeper = node.runtime.keeper_pid
+    await node.runtime.hold()
+    await node.start("idle", "sleep", "1000")
+    script = 'read go; printf half; read word; echo " line"; echo $word >&2; cat; exit 3'
+    await node.start("talk", "sh", "-c", script, stdin=True)
+    spec = default_spec(("sh", "-c", "while read line; do echo got $line; done"))
+    process = msgspec.structs.replace(spec.process, terminal=True)
+    spec = msgspec.structs.replace(spec, process=process)
+    await node.start("terminal", spec=spec)
+    talk = await node.runtime.attach_to("talk", stdin=True, once=True)
+    await talk.write(b"go\n")
+    terminal = await node.runtime.attach_to("terminal", stdin=True)
+    shell = await node.runtime.session("idle", ["sh", "-c", "read w; exit $w"], stdin=True)
+    ended = await node.start("ended", "sh", "-c", "exit 9")
+    await node.future("ended")
+    # Read, but in no log yet, since the line has not ended.
+    assert (await talk.outputs["stdout"].read()) == b"half"
+    before = {state.id: state for state in await node.runtime.containers()}
+
+    await become(node)
+
+    assert node.runtime.keeper_pid == keeper
+    assert node.runtime.digest == "another"
+    assert os.statvfs(f"/proc/{keeper}/exe").f_flag & os.ST_RDONLY
+    assert {state.id: state for state in await node.runtime.containers()} == before
+    assert before["ended"].exit_code == 9
+    await talk.write(b"word\nmore\n")
+    talk.end_input()
+    assert (await node.future("talk")).exit_code == 3
+    assert said(node.log("talk")) in ("half line\nword\nmore\n", "half line\nmore\nword\n")
+    assert await text_of(talk, "stderr") == b"word\n"
+    assert await text_of(talk) == b" line\nmore\n"
+    await terminal.write(b"this\n")
+    await until_said(terminal, b"got this")
+    await shell.write(b"7\n")
+    assert await shell.wait() == 7
+    found = await node.runtime.exec("idle", ["ls", "/proc/self/fd"], timeout_s=10)
+    assert found.output == b"0\n1\n2\n3\n"
+    sandbox = await node.runtime.create_sandbox(SandboxConfig(id="new", hostname="h"))
+    assert sandbox.id == "new"
+    await node.runtime.remove("ended")
+    assert ended.pid not in children(keeper)
+    for session in (talk, terminal, shell):
+        session.close()
+
+
+async def test_nothing_that_happens_meanwhile_is_lost(node: Node) -> None:
+    keeper, last = node.runtime.keeper_pid, 120_000
+    for number in range(12):
+        script = f"sleep 0.{number + 30}; exit {number}"
+        await node.start(f"c{number}", "sh", "-c", script)
+        node.future(f"c{number}")
+    count = f"i=0; while [ $i -lt {last} ]; do i=$((i+1)); echo $i; done; exit 5"
+    await node.start("count", "sh", "-c", count)
+    node.future("count")
+    times = 0
+    while not all(future.done() for future in node.ended.values()):
+        await become(node, digest=str(times))
+        times += 1
+    assert times > 1
+    assert said(node.log("count")).split() == [str(number) for number in range(1, last + 1)]
+    states = [await node.future(f"c{number}") for number in range(12)]
+    assert [state.exit_code for state in states] == list(range(12))
+    assert (await node.future("count")).exit_code == 5
+    await until(lambda: children(keeper) == [])
+
+
+async def test_no_descriptor_stays_behind(node: Node) -> None:
+    keeper = node.runtime.keeper_pid
+    await node.start("c", "sleep", "1000")
+    await become(node)
+    # The node's, the one of "pod", and the spare ones, which it makes when it has time.
+    await until(lambda: networks(keeper) == 4)
+    first = descriptors(keeper)
+    for number in range(3):
+        await become(node, digest=str(number))
+    await until(lambda: networks(keeper) == 4)
+    assert descriptors(keeper) == first
+
+
+async def test_an_engine_of_another_version_is_obeyed(
+    node: Node, another: Callable[[Change], Path]
+) -> None:
+    """And so a keeper goes from one version to the next, whatever engine comes."""
+    state = await node.start("c", "sleep", "1000")
+
+    def older(engine: Path) -> None:
+        replace(engine / "runtime/wire.py", f"VERSION = {wire.VERSION}", "VERSION = 3999")
+
+    await become(node, another(older))
+    assert node.runtime.version == 3999
+    runtime = await Runtime.launch(node.paths, node="n")
+    try:
+        assert runtime.version == wire.VERSION
+        assert runtime.digest == program.digest()
+        assert runtime.beginning.origin is Origin.RE_EXECUTED
+        assert str(runtime.keeper_pid) in runtime.beginning.text
+        (found,) = await runtime.containers()
+        assert (found.pid, found.running) == (state.pid, True)
+        again = await Runtime.launch(node.paths, node="n")
+        assert again.beginning.origin is Origin.FOUND
+        again.close()
+    finally:
+        runtime.close()
+
+
+def broken(engine: Path) -> None:
+    replace(engine / "runtime/keeper/server.py", "class Keeper:", "class Keeper")
+
+
+def of_another_format(engine: Path) -> None:
+    replace(engine / "runtime/keeper/succession.py", "FORMAT = 1", "FORMAT = 2")
+
+
+def gone(engine: Path) -> None:
+    (engine / "runtime/keeper/serve.py").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (broken, "SyntaxError"),
+        (of_another_format, "it knows facts of format 2, not 1"),
+        (gone, "No such file"),
+    ],
+)
+async def test_a_program_that_does_not_run_is_refused(
+    node: Node, another: Callable[[Change], Path], change: Change, why: str
+) -> None:
+    state = await node.start("c", "sleep", "1000")
+    digest, before = node.runtime.digest, descriptors(node.runtime.keeper_pid)
+    with pytest.raises(OSError, match=why):
+        await become(node, another(change))
+    await until(lambda: descriptors(node.runtime.keeper_pid) == before)
+    assert node.runtime.digest == digest
+    (found,) = await node.runtime.containers()
+    assert (found.pid, found.running) == (state.pid, True)
+    found_fds = await node.runtime.exec("c", ["ls", "/proc/self/fd"], timeout_s=10)
+    assert found_fds.output == b"0\n1\n2\n3\n"
+
+
+async def test_an_interpreter_that_is_not_there_is_refused(node: Node) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        await node.runtime.become("/no/such/python", words(node))
+    await become(node)
+
+
+async def test_a_keeper_that_cannot_become_ours_is_still_used_or_refused(
+    node: Node, another: Callable[[Change], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "words", lambda paths, node: ("-c", "print('not me')"))
+    monkeypatch.setattr(program, "digest", lambda: "mine")
+    runtime = await Runtime.launch(node.paths, node="n")
+    assert runtime.beginning.origin is Origin.FOUND
+    assert "not me" in runtime.beginning.text
+    runtime.close()
+    monkeypatch.setattr(wire, "VERSION", 4000)
+    with pytest.raises(RuntimeFailure, match=r"another version .* not me.*; take the cluster down"):
+        await Runtime.launch(node.paths, node="n")
+    assert await node.runtime.containers() == []
+
+
+async def test_starts_under_way_are_waited_for(node: Node) -> None:
+    starts = [asyncio.create_task(node.start(f"c{n}", "sleep", "1000")) for n in range(5)]
+    await asyncio.sleep(0)
+    other = await Runtime.attach(node.paths)
+    assert other is not None
+    await other.become(program.interpreter(), words(node))
+    states = await asyncio.gather(*starts)
+    assert {s.id for s in await other.containers()} == {s.id for s in states}
+    other.close()
