@@ -49,7 +49,9 @@ async def test_containers_outlive_their_keeper(node: Node) -> None:
     before["count"] = await node.start("count", "sh", "-c", count, stdin=True)
     before["idle"] = await node.start("idle", "sleep", "1000")
     before["killed"] = await node.start("killed", "sleep", "1000")
-    before["brief"] = await node.start("brief", "sh", "-c", "sleep 0.1; echo last; exit 4")
+    script = "read go; echo last; exit 4"
+    before["brief"] = await node.start("brief", "sh", "-c", script, stdin=True)
+    brief = await node.runtime.attach_to("brief", stdin=True)
     spec = default_spec(("sh", "-c", "while read line; do echo got $line; done"))
     process = msgspec.structs.replace(spec.process, terminal=True)
     spec = msgspec.structs.replace(spec, process=process)
@@ -64,6 +66,7 @@ async def test_containers_outlive_their_keeper(node: Node) -> None:
     with pytest.raises(KeeperLost):
         await session.wait()
     # It ends while it has no keeper at all, and its last word waits in its pipe.
+    await brief.write(b"go\n")
     await until(lambda: not pid_alive(before["brief"].pid, start_time_of(before["brief"].pid)))
     async with another(node, after=lost) as runtime:
         assert runtime.beginning.origin is Origin.ADOPTED
@@ -99,7 +102,7 @@ async def test_containers_outlive_their_keeper(node: Node) -> None:
             assert states["idle"] == before["idle"]
             assert states["killed"].exit_code == 137
             assert {sandbox.id for sandbox in await third.sandboxes()} == {"pod", "new"}
-            for each in (count_session, terminal, session):
+            for each in (brief, count_session, terminal, session):
                 each.close()
             for id in ("count", "killed", "brief", "ended"):
                 await third.remove(id)
