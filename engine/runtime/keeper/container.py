@@ -23,7 +23,7 @@ from engine.runtime.ops.stdio import Stdio, Terminal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     from engine.runtime.keeper.prepared import Prepared
     from engine.runtime.keeper.start import Ground
@@ -257,7 +257,8 @@ class Container:
         on_exit: Callable[[int | None, int | None], None],
     ) -> Process:
         """Run another process in it, confined as the first one, on the pipes or the console that
-        are in `context`. Raise StartFailure, OSError."""
+        are in `context`. `own_pid_namespace`: where to return to, -1 when we may not. Raise
+        StartFailure, OSError."""
         context.pidfd = pidfd = self._pidfd()
         if self.state["paused"]:
             # It would be born frozen, and whoever asked would wait for ever.
@@ -267,12 +268,19 @@ class Container:
         process.ops, process.on_start, process.on_exit = ops, on_start, on_exit
         cgroup = self._ground.hierarchy.directory_fd(self.cgroup) if self._born else None
         open_files = self._ground.open_files
-        # Only children enter a pid namespace: ours, from here until we are back.
-        setns(pidfd, CLONE.NEWPID)
-        try:
-            process.clone(0, cgroup, context, lambda: child.run(ops, context, open_files))
-        finally:
-            setns(own_pid_namespace, CLONE.NEWPID)
+
+        def become() -> NoReturn:
+            child.run(ops, context, open_files)
+
+        if own_pid_namespace < 0:
+            process.clone(0, cgroup, context, become, guided=pidfd)
+        else:
+            # Only children enter a pid namespace: ours, from here until we are back.
+            setns(pidfd, CLONE.NEWPID)
+            try:
+                process.clone(0, cgroup, context, become)
+            finally:
+                setns(own_pid_namespace, CLONE.NEWPID)
         process.let_go()
         return process
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import signal
 import socket
 import time
 
-from engine.linux.namespace import clone3
-from engine.linux.pidfd import pidfd_exit_status, pidfd_send_signal
+from engine.linux.flags import CLONE
+from engine.linux.namespace import clone3, setns
+from engine.linux.pidfd import pidfd_exit_status, pidfd_open, pidfd_send_signal
 from engine.linux.process import has_executed, zombie_status
 from engine.runtime import child, wire
 from engine.runtime.ops.base import Context, Op
@@ -34,6 +36,35 @@ class Died(StartFailure):
 
 def _nobody(*_: object) -> None:
     """Whoever is not interested."""
+
+
+def _guided(pids: int, flags: int, cgroup: int | None) -> tuple[int, int]:
+    """clone3(2) into the pid namespace of another process, for whom there would be no way back.
+
+    Only children enter a pid namespace, and to return to our own, so that later ones do not, takes
+    rights in it that a user namespace does not give. So a child goes there, and has one for us.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    guide, held = clone3(0)
+    if guide == 0:
+        answer = 0
+        try:
+            setns(pids, CLONE.NEWPID)
+            answer, _ = clone3(flags, cgroup=cgroup, sibling=True)
+            if answer == 0:
+                return 0, -1
+        except OSError as error:
+            answer = -(error.errno or errno.EIO)
+        os.write(writer, b"%d" % answer)
+        os._exit(0)
+    os.close(writer)
+    answer = int(os.read(reader, 32))
+    os.close(reader)
+    os.waitid(os.P_PIDFD, held, os.WEXITED)
+    os.close(held)
+    if answer < 0:
+        raise OSError(-answer, os.strerror(-answer), "its pid namespace")
+    return answer, pidfd_open(answer)
 
 
 class Process:
@@ -79,14 +110,24 @@ class Process:
         return self._sock is not None
 
     def clone(
-        self, flags: int, cgroup: int | None, context: Context, run: Callable[[], NoReturn]
+        self,
+        flags: int,
+        cgroup: int | None,
+        context: Context,
+        run: Callable[[], NoReturn],
+        *,
+        guided: int = -1,
     ) -> None:
         """`run` is all that the child does, with `context`; `cgroup`: the v2 one to be born in,
-        closed here. Raise OSError when it cannot be cloned."""
+        closed here; `guided`: a process in whose pid namespace it is born, by a guide's help. Raise
+        OSError when it cannot be cloned."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                self.pid, self.pidfd = clone3(flags, cgroup=cgroup)
+                if guided < 0:
+                    self.pid, self.pidfd = clone3(flags, cgroup=cgroup)
+                else:
+                    self.pid, self.pidfd = _guided(guided, flags, cgroup)
             except OSError:
                 ours.close()
                 raise

@@ -10,7 +10,7 @@ from functools import partial
 
 from engine.linux import netlink
 from engine.linux.flags import CLONE
-from engine.linux.namespace import setns
+from engine.linux.namespace import in_user_namespace, setns
 from engine.runtime.cgroup.api import Resources
 from engine.runtime.keeper.client import Request
 from engine.runtime.keeper.container import Container
@@ -49,7 +49,9 @@ class Verbs:
         self._hierarchy = ground.hierarchy
         self._cgroup = cgroup
         self._estate = estate
-        self._pid_namespace = os.open(b"/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._pid_namespace = -1
+        if not in_user_namespace():
+            self._pid_namespace = os.open(b"/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         trust_no_router()
         self._node = netlink.connect()
         netlink.request(self._node, netlink.link_up(_LO))
