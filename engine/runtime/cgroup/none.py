@@ -52,6 +52,10 @@ class NoCgroups(Hierarchy):
     def directories(self, path: bytes) -> list[bytes]:
         return [self.root + b"/" + tree.relative(path)]
 
+    def directory_of(self, controller: bytes, path: bytes) -> bytes:
+        text = f"the {controller.decode()} controller takes cgroups, of which this user has none"
+        raise OSError(errno.EOPNOTSUPP, text, path)
+
     def create(self, path: bytes) -> None:
         (directory,) = self.directories(path)
         os.makedirs(directory, 0o755, exist_ok=True)
