@@ -55,9 +55,9 @@ def run(
     try:
         _begin(open_files)
         _execute(list(ops), context, trace, doorstep)
+        os._exit(127)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the keeper must hear of it
         fail(error, context, trace)
-    os._exit(127)
 
 
 def begin(
@@ -82,9 +82,9 @@ def begin(
         if failure is not None:
             raise failure
         _execute([decode(op) for op in rest], context, trace, doorstep)
+        os._exit(127)
     except BaseException as error:  # noqa: BLE001
         fail(error, context, trace)
-    os._exit(127)
 
 
 def _begin(open_files: tuple[int, int]) -> None:
@@ -158,13 +158,17 @@ def _close_all_but(*kept: int) -> None:
     close_range(first, ~0)
 
 
-def fail(error: BaseException, context: Context, trace: list[int]) -> None:
-    """Tell that the operation after those in `trace` failed."""
-    if isinstance(error, OSError):
-        number, text, about = error.errno or 0, error.strerror or str(error), _about(error)
-    else:
-        number, text, about = 0, repr(error), ""
-    _tell(context, ("failed", len(trace), number, text, about))
+def fail(error: BaseException, context: Context, trace: list[int]) -> NoReturn:
+    """Tell that the operation after those in `trace` failed, and end: heard or not, what comes
+    next is for whoever cloned us to do."""
+    try:
+        if isinstance(error, OSError):
+            number, text, about = error.errno or 0, error.strerror or str(error), _about(error)
+        else:
+            number, text, about = 0, repr(error), ""
+        _tell(context, ("failed", len(trace), number, text, about))
+    finally:
+        os._exit(127)
 
 
 def _about(error: OSError) -> str:

@@ -161,9 +161,10 @@ class Hierarchy(ABC):
     def directories(self, path: bytes) -> list[bytes]:
         """Every directory that together make the cgroup, whether it exists or not."""
 
-    @abstractmethod
     def directory_of(self, controller: bytes, path: bytes) -> bytes:
         """Where a controller has its files of the cgroup. Raise OSError where it is not used."""
+        text = f"the {controller.decode()} cgroup controller is not available here"
+        raise OSError(errno.EOPNOTSUPP, text, path)
 
     @abstractmethod
     def create(self, path: bytes) -> None:

@@ -40,8 +40,7 @@ class V2(Hierarchy):
 
     def directory_of(self, controller: bytes, path: bytes) -> bytes:
         if controller not in self.controllers:
-            text = f"the {controller.decode()} cgroup controller is not available here"
-            raise OSError(errno.EOPNOTSUPP, text, path)
+            return super().directory_of(controller, path)
         return self.directories(path)[0]
 
     def create(self, path: bytes) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _NOT_CLONED = ("cgroup", "time")
 _CLOCKS = ("monotonic", "boottime")
 _SECOND = 1_000_000_000
+_LONGEST_NAME = 64
 # kernel settings that a namespace has its own of; any other would be the machine's.
 _IPC_SYSCTLS = (
     "kernel.msgmax",
@@ -125,6 +126,8 @@ def within(bundle: Bundle) -> Iterator[Op]:
     for name in ("hostname", "domainname"):
         if config.get(name).text("") and "uts" not in namespaces:
             raise config.get(name).error("needs a uts namespace: it would be the machine's")
+        if len(config.get(name).text("")) > _LONGEST_NAME:
+            raise config.get(name).error(f"is longer than {_LONGEST_NAME} bytes")
     hostname, domainname = config.get("hostname").text(""), config.get("domainname").text("")
     if hostname or domainname:
         yield Names(hostname, domainname)

@@ -29,7 +29,7 @@ class Report:
         Raise StartError when it fails, and whatever an answer raises.
         """
         heard = False
-        while data := os.read(self.socket, _MESSAGE):
+        while data := self._next():
             kind, *facts = marshal.loads(data)
             if kind == "failed":
                 index, number, text, about = facts
@@ -46,3 +46,11 @@ class Report:
         if not heard:
             text = "its process ended before it could execute the program"
             raise StartError("set-up", "", 0, text, "")
+
+    def _next(self) -> bytes:
+        """What it says, nothing when it has ended."""
+        try:
+            return os.read(self.socket, _MESSAGE)
+        except ConnectionResetError:
+            # Before it had heard of us.
+            return b""

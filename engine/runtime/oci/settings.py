@@ -253,10 +253,14 @@ class Scheduling(Op):
         attr = struct.pack(
             "=IIQiI3Q", size, self.policy, self.flags, self.nice, self.priority, *self.times
         )
-        syscall("sched_setattr", 0, attr, 0, about=f"policy {self.policy}")
+        syscall("sched_setattr", 0, attr, 0, about=self.about)
+
+    @property
+    def about(self) -> str:
+        return f"policy {self.policy}, nice {self.nice}, priority {self.priority}"
 
     def describe(self) -> str:
-        return f"be scheduled by policy {self.policy}, nice {self.nice}, priority {self.priority}"
+        return f"be scheduled by {self.about}"
 
     def shell(self) -> str:
         return f"chrt --pid {self.priority} $$"
