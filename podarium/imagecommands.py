@@ -109,7 +109,62 @@ def prune() -> None:
     prune(image_home())
 
 
+@click.command()
+@click.option(
+    "--include",
+    "-i",
+    multiple=True,
+    metavar="EXE|PATH",
+    help="A program by name or path, with its libraries; or a file or folder by its path.",
+)
+@click.option(
+    "--python",
+    "packages",
+    multiple=True,
+    metavar="PKG",
+    help="A package of the Python, with all it requires; brings the Python.",
+)
+@click.option("--with-python", "python", is_flag=True, help="The Python alone.")
+@click.option(
+    "--interpreter",
+    default="",
+    metavar="EXE",
+    help="Which Python.  [default: the active environment's, then python3]",
+)
+@click.option("--busybox", is_flag=True, help="This machine's busybox, with all its applets.")
+@click.option("-t", "--tag", "name", default="", metavar="REF")
+@click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
+def from_host(
+    include: tuple[str, ...],
+    packages: tuple[str, ...],
+    python: bool,
+    interpreter: str,
+    busybox: bool,
+    name: str,
+    quiet: bool,
+) -> None:
+    """An image of this machine's own files: from-host --include git --include sh -t my/git.
+
+    It is for this machine only: no registry is given it. Keys, tokens and passwords are never
+    copied. The same files give the same image.
+    """
+    from engine.images.fromhost import REFERENCE
+    from podarium.fromhost import from_host_image
+
+    from_host_image(
+        default_home(),
+        include,
+        packages,
+        interpreter,
+        name or REFERENCE,
+        python=python,
+        busybox=busybox,
+        quiet=quiet,
+    )
+
+
 for name, command in (
+    ("from-host", from_host),
     ("ls", images),
     ("inspect", inspect),
     ("load", load),

@@ -3,7 +3,7 @@
 Only what ld.so(8) does before running anything is read: program headers, the dynamic section, the
 ld.so cache. Nothing is executed (ldd may run the program it looks at).
 
-Sources: System V ABI chapter 5, ld.so(8), glibc's sysdeps/generic/dl-cache.h, musl's ldso.
+Sources: System V ABI chapter 5, ld.so(8), musl's ldso/dynlink.c.
 """
 
 import os
@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from engine.images.host import Host
+from engine.images.ldcache import read_cache
 
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_RPATH, _DT_RUNPATH = 1, 5, 10, 15, 29
-_CACHE_MAGIC = b"glibc-ld.so.cache1.1"
 _TEXT_LIMIT = 1 << 20
 
 
@@ -124,7 +124,10 @@ class Linker:
     def __init__(self, host: Host, cache: str = "/etc/ld.so.cache") -> None:
         self._host = host
         self._elves: dict[str, Elf | None] = {}
-        self._cache = _read_cache(cache) if host.is_file(cache) else {}
+        self._cache: dict[str, list[str]] = {}
+        if host.is_file(cache):
+            with open(cache, "rb") as file:
+                self._cache = read_cache(file.read())
 
     def named(self, names: Iterable[str]) -> list[str]:
         """Where libraries are that no header tells of, as far as they are there."""
@@ -146,6 +149,8 @@ class Linker:
                 continue
             if elf.interpreter:
                 todo.append((elf.interpreter, ()))
+                if self._host.is_file(musl_path_file(elf.interpreter)):
+                    result.files.add(musl_path_file(elf.interpreter))
             for name in elf.needed:
                 found = self._find(name, path, elf, loaders)
                 if found:
@@ -170,34 +175,50 @@ class Linker:
             line = file.readline(256)
         words = os.fsdecode(line[2:]).split() if line.startswith(b"#!") else []
         programs = [word for word in words[:1] if self._host.is_file(word)]
-        if len(words) > 1 and words[0].endswith("/env") and (found := self._host.which(words[1])):
-            programs.append(found)
+        if words and words[0].endswith("/env"):
+            # Its options, and the variables it sets, come before the program (env(1), -S).
+            named = next((w for w in words[1:] if not w.startswith("-") and "=" not in w), "")
+            if found := self._host.which(named):
+                programs.append(found)
         return programs
 
     def _find(self, name: str, path: str, elf: Elf, loaders: tuple[str, ...]) -> str | None:
         if "/" in name:
-            candidates = [_expand(name, path)]
+            candidates = _expand(name, path)
         else:
             folders: list[str] = []
             if not elf.runpath:  # DT_RUNPATH switches every DT_RPATH off
                 for loader in (path, *reversed(loaders)):
                     by = self._elf(loader)
-                    folders += [_expand(folder, loader) for folder in (by.rpath if by else ())]
-            folders += [_expand(folder, path) for folder in elf.runpath]
+                    folders += [
+                        f for rpath in (by.rpath if by else ()) for f in _expand(rpath, loader)
+                    ]
+            folders += [f for runpath in elf.runpath for f in _expand(runpath, path)]
             candidates = [f"{folder}/{name}" for folder in folders if folder]
-            candidates += self._cache.get(name, [])
-            candidates += [f"{folder}/{name}" for folder in self._default_folders(elf)]
+            # A library has no interpreter: its program's says which linker it is.
+            program = self._elf(loaders[0] if loaders else path) or elf
+            musl = program.interpreter if "ld-musl" in (program.interpreter or "") else None
+            if musl is None:
+                candidates += self._cache.get(name, [])
+            defaults = self._default_folders() if musl is None else self._musl_folders(musl)
+            candidates += [f"{folder}/{name}" for folder in defaults]
         for candidate in candidates:
             library = self._elf(candidate)
             if library is not None and library.machine == elf.machine:
                 return candidate
         return None
 
-    def _default_folders(self, elf: Elf) -> list[str]:
-        folders = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"]
-        interpreter = elf.interpreter or ""
-        if "ld-musl" in interpreter:
+    def _musl_folders(self, interpreter: str) -> list[str]:
+        """Where musl's linker looks: its path file lies beside it, in etc (musl's dynlink.c)."""
+        file = musl_path_file(interpreter)
+        if not self._host.is_file(file):
             return ["/lib", "/usr/local/lib", "/usr/lib"]
+        with open(file, "rb") as opened:
+            words = os.fsdecode(opened.read(_TEXT_LIMIT)).replace(":", "\n").split("\n")
+        return [word.strip() for word in words if word.strip()]
+
+    def _default_folders(self) -> list[str]:
+        folders = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"]
         # Debian's multiarch folders are built into its linker.
         for root in ("/lib", "/usr/lib"):
             folders = [f"{root}/{name}" for name in self._multiarch(root)] + folders
@@ -208,26 +229,20 @@ class Linker:
         return [name for name in names if self._host.real(f"{root}/{name}")]
 
 
-def _expand(folder: str, path: str) -> str:
+def musl_path_file(interpreter: str) -> str:
+    """/lib/ld-musl-ARCH.so.1 reads /etc/ld-musl-ARCH.path."""
+    prefix, _, name = interpreter.rpartition("/lib/")
+    return f"{prefix}/etc/{name.split('.so')[0]}.path"
+
+
+def _expand(folder: str, path: str) -> list[str]:
+    """A name with its tokens replaced (ld.so(8), "Dynamic string tokens"). What $LIB is was decided
+    when the linker was built: every way is tried."""
     origin = os.path.dirname(os.path.realpath(path))
-    for token, value in (("ORIGIN", origin), ("LIB", "lib64")):
+    machine = os.uname().machine
+    for token, value in (("ORIGIN", origin), ("PLATFORM", machine)):
         folder = folder.replace(f"${{{token}}}", value).replace(f"${token}", value)
-    return folder
-
-
-def _read_cache(path: str) -> dict[str, list[str]]:
-    """ldconfig(8)'s cache, in the format of glibc 2.2 and newer: names and where each is."""
-    with open(path, "rb") as file:
-        data = file.read()
-    base = data.find(_CACHE_MAGIC)
-    if base < 0:
-        return {}
-    found: dict[str, list[str]] = {}
-    try:
-        (count,) = struct.unpack_from("=I", data, base + 20)
-        for n in range(count):
-            _, name, place, _, _ = struct.unpack_from("=iIIIQ", data, base + 48 + 24 * n)
-            found.setdefault(_text(data, base + name), []).append(_text(data, base + place))
-    except (struct.error, ValueError):
-        return {}
-    return found
+    if "$LIB" not in folder and "${LIB}" not in folder:
+        return [folder]
+    ways = ("lib64", "lib", f"lib/{machine}-linux-gnu")
+    return [folder.replace("${LIB}", way).replace("$LIB", way) for way in ways]

@@ -8,7 +8,7 @@ milliseconds.
 import errno
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 # Where a shell finds commands; the last is NixOS'.
 BIN = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -82,9 +82,11 @@ class Host:
         self.lstat(path)
         return sorted(os.listdir(path))
 
-    def which(self, name: str) -> str | None:
-        """Where a command is."""
-        for folder in (*BIN, _NIX_BIN):
+    def which(self, name: str, first: Sequence[str] = ()) -> str | None:
+        """Where a command is; `first` are the folders where one looks before the usual ones."""
+        if not name:
+            return None
+        for folder in (*first, *BIN, _NIX_BIN):
             path = f"{folder}/{name}"
             if self.is_file(path) and os.access(path, os.X_OK):
                 return path

@@ -15,7 +15,7 @@ import contextlib
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from engine.images.types import OCI_CONFIG, OCI_LAYER, Descriptor, Image
 
 REFERENCE = "podarium/host:latest"
 _EPOCH = "1970-01-01T00:00:00Z"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _APP = Path(__file__).parent / "hostapp"
 
 _TOOLS = """
@@ -103,7 +103,7 @@ def build(store: ImageStore, *, force: bool = False) -> Built:
         host = Host()
         missing: list[str] = []
         python = HostPython.running()
-        image = _store(store, _layers(host, python, missing))
+        image = store_layers(store, REFERENCE, _layers(host, python, missing), _settings)
         seen = {path: list(s) if s is not None else None for path, s in host.record().items()}
         replace(record, msgspec.json.encode(_Record(str(image.digest), str(python), missing, seen)))
     return Built(image, True, missing)
@@ -134,9 +134,9 @@ def _layers(host: Host, python: HostPython, missing: list[str]) -> Iterator[tupl
         count = _add_tools(tools, linker, missing)
         # Stored while the other process compiles.
         yield f"tools: this machine's shell and {count} core tools, with their libraries", tools
-        unresolved = add_python(library, python, linker, caches(compiling))
+        version = ".".join(map(str, sys.version_info[:3]))
+        unresolved = add_python(library, python, linker, caches(compiling), version)
     missing += sorted(f"{name} (for {path})" for name, path in unresolved)
-    version = ".".join(map(str, sys.version_info[:3]))
     yield f"python: this machine's Python {version}, with its standard library", library
     for name in host.list(str(_APP)):
         if name.endswith(".py") and name != "__init__.py":
@@ -153,22 +153,15 @@ def _add_tools(tree: HostTree, linker: Linker, missing: list[str]) -> int:
     programs = {name: path for name in tools if (path := host.which(name))}
     for name in _ESSENTIAL:
         if name not in programs:
-            raise ImageError(f"no {name!r} in {_PATH}: the host image cannot do without it")
+            raise ImageError(f"no {name!r} in {PATH}: the host image cannot do without it")
     closure = linker.closure(programs.values())
-    for link in ("/bin", "/sbin", "/lib", "/lib64"):
-        status = host.lstat(link)
-        if status is not None and stat.S_ISLNK(status.st_mode):
-            tree.copy(link)
+    base_files(tree)
     for path in sorted(closure.files | set(linker.named(_BY_NAME))):
         tree.copy(path)
     for name in _TERMINALS:
         for folder in ("/lib/terminfo", "/usr/share/terminfo", "/etc/terminfo"):
             if host.is_file(f"{folder}/{name[0]}/{name}"):
                 tree.copy(f"{folder}/{name[0]}/{name}")
-    for path, mode in _FOLDERS.items():
-        tree.folder(path, mode)
-    for path, text in _TEXTS.items():
-        tree.data(path, text.encode())
     for name, path in programs.items():
         tree.command(name, path)
     tree.link("/bin/sh", programs["sh"])  # where scripts and shells' own defaults look for it
@@ -177,7 +170,33 @@ def _add_tools(tree: HostTree, linker: Linker, missing: list[str]) -> int:
     return len(programs)
 
 
-def _store(store: ImageStore, layers: Iterable[tuple[str, HostTree]]) -> Image:
+def base_files(tree: HostTree) -> None:
+    """What every root has: the links of a merged /usr, folders, root's and nobody's names."""
+    for link in ("/bin", "/sbin", "/lib", "/lib64"):
+        status = tree.host.lstat(link)
+        if status is not None and stat.S_ISLNK(status.st_mode):
+            tree.copy(link)
+    for path, mode in _FOLDERS.items():
+        tree.folder(path, mode)
+    for path, text in _TEXTS.items():
+        tree.data(path, text.encode())
+
+
+def _settings() -> dict[str, object]:
+    return {
+        "Env": [f"PATH={PATH}", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"],
+        "Cmd": ["python", "app.py"],
+        "WorkingDir": "/srv",
+    }
+
+
+def store_layers(
+    store: ImageStore,
+    reference: str,
+    layers: Iterable[tuple[str, HostTree]],
+    settings: Callable[[], dict[str, object]],
+) -> Image:
+    """Store an image of this machine's files, labelled as one. `settings` are asked for last."""
     descriptors, history = [], []
     with staging(store.root / "tmp") as folder:
         for number, (made_by, tree) in enumerate(layers):
@@ -194,21 +213,16 @@ def _store(store: ImageStore, layers: Iterable[tuple[str, HostTree]]) -> Image:
         "created": _EPOCH,
         "architecture": here.architecture,
         "os": here.os,
-        "config": {
-            "Env": [f"PATH={_PATH}", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"],
-            "Cmd": ["python", "app.py"],
-            "WorkingDir": "/srv",
-            "Labels": {"io.podarium.host": "true"},
-        },
+        "config": settings() | {"Labels": {"io.podarium.host": "true"}},
         # Not compressed, so a layer's digest is its diff id.
         "rootfs": {"type": "layers", "diff_ids": [str(d.digest) for d in descriptors]},
         "history": history,
     }
     raw = msgspec.json.encode(config)
     point = Descriptor(media_type=OCI_CONFIG, digest=store.blobs.put(raw), size=len(raw))
-    image = store.add(REFERENCE, store.blobs.put(manifest_bytes(point, descriptors)))
+    image = store.add(reference, store.blobs.put(manifest_bytes(point, descriptors)))
     store.ready(image)
-    return store.resolve(REFERENCE)
+    return store.resolve(reference)
 
 
 def main() -> int:

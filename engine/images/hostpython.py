@@ -93,9 +93,13 @@ def caches(process: "subprocess.Popen[bytes]") -> list[tuple[str, str, bytes]]:
 
 
 def add_python(
-    tree: HostTree, python: HostPython, linker: Linker, compiled: list[tuple[str, str, bytes]]
+    tree: HostTree,
+    python: HostPython,
+    linker: Linker,
+    compiled: list[tuple[str, str, bytes]],
+    version: str,
 ) -> set[tuple[str, str]]:
-    """Fill the Python layer; return the libraries that were not found."""
+    """Fill the Python layer; return the libraries that were not found. `version` is as 3.12.1."""
     host = tree.host
     programs = [python.executable]
     sources: set[str] = set()
@@ -111,8 +115,8 @@ def add_python(
     for source, cache, data in compiled:
         if source in sources:
             tree.data(cache, data)
-    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    for name in ("python", "python3", version):
+    major, minor, *_ = version.split(".")
+    for name in ("python", f"python{major}", f"python{major}.{minor}"):
         tree.command(name, python.executable)
     return closure.missing
 
