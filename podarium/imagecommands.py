@@ -152,7 +152,7 @@ def from_host(
     from podarium.fromhost import from_host_image
 
     from_host_image(
-        default_home(),
+        image_home(),
         include,
         packages,
         interpreter,
