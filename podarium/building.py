@@ -64,7 +64,7 @@ def build(
             platform=platforms.parse(platform) if platform else None,
             network="host" if network == "host" else "none",
             use_cache=use_cache,
-            epoch=_epoch(),
+            epoch=epoch(),
             pull=_puller(home),
         )
         watch = unwatched if quiet else _Progress().show
@@ -104,8 +104,8 @@ def import_(home: Path, archive: str, reference: str, changes: Sequence[str]) ->
     from engine.images.draft import timestamp
     from engine.images.rootfsarchive import import_rootfs
 
-    epoch = _epoch()
-    created = timestamp(time.time() if epoch is None else epoch)
+    at = epoch()
+    created = timestamp(time.time() if at is None else at)
     try:
         settings = changed({}, list(changes))
         with open(0 if archive == "-" else archive, "rb", buffering=0) as file:
@@ -164,7 +164,7 @@ def _secret(text: str) -> tuple[str, bytes]:
         raise Failure(f"--secret {id}: {path}: {error.strerror}") from None
 
 
-def _epoch() -> int | None:
+def epoch() -> int | None:
     """SOURCE_DATE_EPOCH (reproducible-builds.org), in Unix seconds."""
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if not text:

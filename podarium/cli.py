@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from engine.home import ClusterPaths, default_home
-from podarium import buildcommands, completion, imagecommands, podcommands
+from podarium import buildcommands, completion, filecommands, imagecommands, podcommands
 from podarium.clusteroption import cluster_option
 from podarium.failure import Failure
 
@@ -251,5 +251,6 @@ def completion_(shell: str) -> None:
     click.echo(completion.script(shell, cli))
 
 
-for command in (*podcommands.COMMANDS, *imagecommands.COMMANDS, *buildcommands.COMMANDS):
-    cli.add_command(command)
+for part in (podcommands, filecommands, imagecommands, buildcommands):
+    for command in part.COMMANDS:
+        cli.add_command(command)

@@ -47,7 +47,7 @@ def exec(
             namespace,
             name,
             command,
-            container=container or _default(await client.get(Pod, name, namespace)),
+            container=container or default_container(await client.get(Pod, name, namespace)),
             terminal=tty,
             stdin=interactive,
         )
@@ -72,7 +72,7 @@ def attach(
         assert isinstance(client.transport, HttpTransport)
         name = pod.removeprefix("pod/")
         found = await client.get(Pod, name, namespace)
-        chosen = container or _default(found)
+        chosen = container or default_container(found)
         spec = next((c for c in _containers(found) if c.name == chosen), None)
         if spec is None:
             raise Failure(f"pod {name} has no container {chosen}")
@@ -100,7 +100,7 @@ def _containers(pod: Pod) -> list[Container | EphemeralContainer]:
     return [*spec.init_containers, *spec.containers, *spec.ephemeral_containers]
 
 
-def _default(pod: Pod) -> str:
+def default_container(pod: Pod) -> str:
     """The container meant by who names none: the annotated one, or the first."""
     names = [container.name for container in pod.spec.containers]
     chosen = pod.metadata.annotations.get(_DEFAULT_CONTAINER)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from engine.types.containerfiles import CommitOptions, Committed, FileChanges, Placed
 from engine.types.core import Pod
 from engine.types.explored import Difference, Layers, TreePage, WasteReport, Which
 from engine.types.imagework import ImageEvent
@@ -138,11 +139,40 @@ class ImageGateway(Protocol):
         ...
 
 
+class FilesGateway(Protocol):
+    """The files of the nodes' containers. All raise StatusError."""
+
+    async def changes(self, pod: Pod, container: str, limit: int) -> FileChanges:
+        """What differs from the container's image."""
+        ...
+
+    def export(self, pod: Pod, container: str) -> AsyncIterator[bytes]:
+        """The whole root filesystem as tar."""
+        ...
+
+    def archive(self, pod: Pod, container: str, path: str) -> AsyncIterator[bytes]:
+        """What lies at a path in a running container, as tar."""
+        ...
+
+    async def place(
+        self, pod: Pod, container: str, path: str, body: AsyncIterator[bytes], *, keep_owner: bool
+    ) -> Placed:
+        """Put the members of a tar stream at a path in a running container."""
+        ...
+
+    async def commit(self, pod: Pod, container: str, options: CommitOptions) -> Committed:
+        """Make an image of what a container changed."""
+        ...
+
+
 class NodeGateway(Protocol):
     """Every node of the cluster, reached by the pods they run."""
 
     @property
     def images(self) -> ImageGateway: ...
+
+    @property
+    def files(self) -> FilesGateway: ...
 
     def logs(self, pod: Pod, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         """Chunks of the log as the container wrote them; raise StatusError when there is none."""

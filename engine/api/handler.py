@@ -15,6 +15,7 @@ from engine.api import route as routes
 from engine.api.bootstrap import bootstrap
 from engine.api.cluster import Cluster
 from engine.api.discovery import Discovery
+from engine.api.files import Files
 from engine.api.gateway import NodeGateway
 from engine.api.images import Images
 from engine.api.janitor import Janitor
@@ -60,6 +61,7 @@ class Api:
         self._reader = Reader(store, self.hub, clock)
         self._verbs = Verbs(store, self._writer)
         self._nodes = Nodes(store, clock, gateway)
+        self._files = Files(lambda: self._nodes.reach().files, self._nodes.pod_with)
         self._images = Images(lambda: self._nodes.reach().images, self._nodes.pod)
         self._metrics = Metrics(store, self._nodes)
         self._subresources = Subresources(store, self._writer, self._verbs, self._nodes, clock)
@@ -111,6 +113,7 @@ class Api:
             or self._metrics.answer(parts, request)
             or await self._nodes.answer(parts, request)
             or await self._images.answer(parts, request)
+            or await self._files.answer(parts, request)
         )
         if answer is not None:
             return answer

@@ -77,6 +77,12 @@ class Nodes:
             raise NotFound("pods", name)
         return codec.decode(Pod, entry.value)
 
+    def pod_with(self, namespace: str, name: str, container: str) -> Pod:
+        """A pod that has a container of this name. Raise NotFound, BadRequest."""
+        pod = self.pod(namespace, name)
+        _named(pod, container)
+        return pod
+
     def _options(self, request: Request) -> LogOptions:
         tail, limit = request.number("tailLines"), request.number("limitBytes")
         seconds, since_time = request.number("sinceSeconds"), request.query.get("sinceTime")

@@ -11,6 +11,7 @@ from engine.types.codec import encode
 from engine.types.status import BadRequest, StatusError
 
 JSON = "application/json"
+TAR = "application/x-tar"
 
 
 @dataclass(slots=True)
@@ -26,6 +27,8 @@ class Request:
     """All values of the parameters that are given more than once."""
     protocols: Sequence[str] | None = None
     """What the client offers to speak over a WebSocket; None when it does not ask for one."""
+    stream: AsyncIterator[bytes] | None = None
+    """A body of type TAR, which has no limit, as it comes; then `body` is empty."""
     warnings: list[str] = field(default_factory=list)
     """Told to the client in Warning headers, whether the request succeeds or not."""
 

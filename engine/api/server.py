@@ -17,7 +17,7 @@ from pathlib import Path
 from aiohttp import web
 
 from engine.api.handler import Api
-from engine.api.request import Request, Response
+from engine.api.request import TAR, Request, Response
 from engine.api.watch import Watcher
 from engine.api.websocket import upgrade
 from engine.types.status import RequestEntityTooLarge, StatusError, Unauthorized
@@ -130,28 +130,31 @@ def _check_certificate(http: web.BaseRequest) -> None:
 
 
 async def _read(http: web.BaseRequest) -> Request:
+    request = Request(http.method, http.path)
+    if http.can_read_body and http.content_type == TAR:
+        request.stream = http.content.iter_any()
+    else:
+        request.body = await _body(http)
+    request.headers = {name.lower(): value for name, value in http.headers.items()}
+    repeated = {name: http.query.getall(name) for name in http.query}
+    request.query = {name: values[0] for name, values in repeated.items()}
+    request.repeated = {name: values for name, values in repeated.items() if len(values) > 1}
+    request.protocols = _protocols(request.headers)
+    return request
+
+
+async def _body(http: web.BaseRequest) -> bytes:
     if (http.content_length or 0) > BODY_MAX:
         raise RequestEntityTooLarge(BODY_MAX)
-    body = b""
-    if http.can_read_body:
-        chunks, size = [], 0
-        async for chunk in http.content.iter_any():
-            size += len(chunk)
-            if size > BODY_MAX:
-                raise RequestEntityTooLarge(BODY_MAX)
-            chunks.append(chunk)
-        body = b"".join(chunks)
-    headers = {name.lower(): value for name, value in http.headers.items()}
-    repeated = {name: http.query.getall(name) for name in http.query}
-    return Request(
-        http.method,
-        http.path,
-        {name: values[0] for name, values in repeated.items()},
-        headers,
-        body,
-        {name: values for name, values in repeated.items() if len(values) > 1},
-        _protocols(headers),
-    )
+    if not http.can_read_body:
+        return b""
+    chunks, size = [], 0
+    async for chunk in http.content.iter_any():
+        size += len(chunk)
+        if size > BODY_MAX:
+            raise RequestEntityTooLarge(BODY_MAX)
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _protocols(headers: Mapping[str, str]) -> list[str] | None:

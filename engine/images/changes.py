@@ -1,22 +1,19 @@
 """What a container changed: its upper directory, compared with the layers below."""
 
-import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from engine.images.layers.base import WHITEOUT_DEVICE
-from engine.images.layers.view import StackView
+from engine.images.layers.base import WHITEOUT_DEVICE, opaque
+from engine.images.layers.view import Found, StackView
 from engine.images.tar import Parts
-from engine.linux.flags import RESOLVE
-from engine.linux.path import openat2
+from engine.images.walk import walk
 
 _LIMIT = 20_000
-_BENEATH = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,66 +32,75 @@ class Changes(NamedTuple):
     size: int
 
 
-def changes(upper: Path, lowerdirs: Sequence[Path] = (), *, limit: int = _LIMIT) -> Changes:
+def changes(
+    upper: Path,
+    lowerdirs: Sequence[Path] = (),
+    *,
+    limit: int = _LIMIT,
+    stubs: Collection[Parts] = (),
+) -> Changes:
     """The changes in `upper`, sorted by path; without `lowerdirs` everything there counts as added.
 
-    A directory that only leads to a change is none itself. The tree may change while it is read.
+    A directory that only leads to a change is none itself, nor is what was made at `stubs` to
+    mount something on. The tree may change while it is read. Raise ImageError for one that is
+    deeper than a path can say.
     """
     found: list[Change] = []
-    root = os.open(upper, _DIRECTORY | os.O_CLOEXEC)
+    root = os.open(upper, _DIRECTORY)
     try:
         with StackView(lowerdirs) as view:
-            for parts, status in _walk(root):
-                change = _change(view, parts, status)
-                if change is not None:
-                    found.append(change)
-                    if len(found) >= limit:
-                        break
+            for parts, there in walk(root):
+                if parts not in stubs:
+                    found += _changes(view, parts, there)
+                if len(found) >= limit:
+                    break
     finally:
         os.close(root)
-    found.sort(key=lambda change: change.path)
+    found = sorted(found[:limit], key=lambda change: change.path)
     return Changes(found, sum(change.size for change in found))
 
 
-def _change(view: StackView, parts: Parts, status: os.stat_result) -> Change | None:
-    path = "/" + os.fsdecode(b"/".join(parts))
+def _changes(view: StackView, parts: Parts, found: Found) -> Iterator[Change]:
+    path, status = _path(parts), found.status
     if stat.S_ISCHR(status.st_mode) and status.st_rdev == WHITEOUT_DEVICE:
         # What only a mount point of ours was may go without a word.
-        return Change("deleted", path, 0) if view.lookup(parts) else None
+        if view.lookup(parts):
+            yield Change("deleted", path, 0)
+        return
     below = view.lookup(parts)
     size = status.st_size if stat.S_ISREG(status.st_mode) else 0
     if below is None:
-        return Change("added", path, size)
-    if stat.S_ISDIR(status.st_mode) and _attributes(status) == _attributes(below.status):
+        yield Change("added", path, size)
+        return
+    same = _attributes(status) == _attributes(below.status)
+    if not (stat.S_ISDIR(status.st_mode) and same):
+        yield Change("changed", path, size)
+    if stat.S_ISDIR(status.st_mode) and stat.S_ISDIR(below.status.st_mode):
+        kept = _hides(found)
+        if kept is not None:
+            gone = (name for name in view.names(parts) if name not in kept)
+            yield from (Change("deleted", _path((*parts, name)), 0) for name in gone)
+
+
+def _hides(found: Found) -> set[bytes] | None:
+    """What an opaque directory holds; None when it is none, or gone."""
+    try:
+        descriptor = os.open(found.name, _DIRECTORY, dir_fd=found.directory)
+    except OSError:
         return None
-    return Change("changed", path, size)
+    try:
+        if os.getxattr(descriptor, opaque()) == b"y":
+            return set(map(os.fsencode, os.listdir(descriptor)))
+    except OSError:
+        pass  # it has no such mark
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _path(parts: Parts) -> str:
+    return "/" + os.fsdecode(b"/".join(parts))
 
 
 def _attributes(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_mode, status.st_uid, status.st_gid
-
-
-def _walk(root: int) -> Iterator[tuple[Parts, os.stat_result]]:
-    """Every entry below `root`, links never followed; a directory before what is in it."""
-    pending: list[Parts] = [()]
-    while pending:
-        parent = pending.pop()
-        try:
-            directory = openat2(root, b"/".join(parent) or b".", _DIRECTORY, 0, _BENEATH)
-        except OSError as error:
-            # Gone meanwhile, or deeper than a path can say.
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
-                continue
-            raise
-        try:
-            for name in os.listdir(directory):
-                parts = (*parent, os.fsencode(name))
-                try:
-                    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                yield parts, status
-                if stat.S_ISDIR(status.st_mode):
-                    pending.append(parts)
-        finally:
-            os.close(directory)

@@ -160,19 +160,30 @@ def mount_points(layers: Sequence[Path], destinations: Iterable[str]) -> set[Par
     return found
 
 
-def export(upper: Path, layers: Sequence[Path], write: Callable[[bytes], object]) -> int:
-    """Write the whole root filesystem, as the container sees it without its mounts."""
+def export(
+    upper: Path,
+    layers: Sequence[Path],
+    write: Callable[[bytes], object],
+    *,
+    stubs: Collection[Parts] = (),
+) -> int:
+    """Write the whole root filesystem, as the container sees it without its mounts.
+
+    What is at `stubs`, where something is mounted, is ours.
+    """
     writer = Writer(write)
     packer = Packer(writer)
     with StackView([upper, *layers]) as view:
         pending: list[Parts] = [()]
         while pending:
             parts = pending.pop()
+            below = [(*parts, name) for name in view.names(parts)]
             found = view.lookup(parts)
             if found is None:
                 continue
+            if parts in stubs and all(inner in stubs for inner in below):
+                continue
             packer.add(parts, found)
-            if stat.S_ISDIR(found.status.st_mode):
-                pending += [(*parts, name) for name in reversed(view.names(parts))]
+            pending += reversed(below)
     writer.close()
     return packer.entries

@@ -32,7 +32,8 @@ def spread(
 ) -> int:
     """Make the members of a tar stream in the open directory `target`; return how many.
 
-    `rename` replaces the first part of every name. `owner` is everyone's; without `chown` all is
+    `rename` replaces the first part of every name; of an archive that begins with its own root, it
+    is that root's name. `owner` is everyone's; without `chown` all is
     the caller's. Raise BadLayer for a damaged or hostile archive, OSError naming the member that
     cannot be made.
     """
@@ -53,6 +54,7 @@ class _Spreading:
         self._target = target
         self._resolve = resolve
         self._rename = rename
+        self._prefix = False
         self._owner = owner
         self._chown = chown
         self._directories: list[Entry] = []
@@ -60,6 +62,8 @@ class _Spreading:
     def run(self, reader: Reader) -> int:
         count = 0
         for entry in reader:
+            if not entry.parts:
+                self._prefix = self._rename != b""
             entry.parts = self._named(entry.parts)
             if not entry.parts:
                 continue  # the target itself stays as it is
@@ -78,6 +82,8 @@ class _Spreading:
         return count
 
     def _named(self, parts: Parts) -> Parts:
+        if self._prefix:
+            return (self._rename, *parts)
         return (self._rename, *parts[1:]) if self._rename and parts else parts
 
     def _folder(self, parts: Parts) -> int:
@@ -149,7 +155,21 @@ class _Spreading:
 
 
 def _unlink(folder: int, name: bytes) -> None:
+    """Raise OSError(EBUSY) for what something is mounted on in the tree's own namespace: from ours
+    unlink(2) would take that mount away with it (Linux 3.18)."""
     try:
-        os.unlink(name, dir_fd=folder)
+        there = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     except FileNotFoundError:
-        pass
+        return
+    try:
+        if _mount_of(there) != _mount_of(folder):
+            raise OSError(errno.EBUSY, "something is mounted there", name)
+        os.unlink(name, dir_fd=folder)
+    finally:
+        os.close(there)
+
+
+def _mount_of(descriptor: int) -> str:
+    """The number of the mount it is in (proc_pid_fdinfo(5))."""
+    with open(f"/proc/self/fdinfo/{descriptor}") as lines:
+        return next(line for line in lines if line.startswith("mnt_id:"))

@@ -7,7 +7,7 @@ changes meanwhile leads outside. The order is by name: the same tree gives the s
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from engine.images.errors import ImageError
 from engine.images.layers.attributes import NODES, kept_xattrs
@@ -35,11 +35,14 @@ _KINDS = {
 }
 
 
-def walk(top: int, *, one_filesystem: bool = True) -> Iterator[tuple[Parts, Found]]:
+def walk(
+    top: int, *, one_filesystem: bool = True, without: Collection[int] = ()
+) -> Iterator[tuple[Parts, Found]]:
     """Everything below an open directory, a directory before what is in it.
 
-    What goes meanwhile is left out. The descriptor in a result is good until the next one. Raise
-    ImageError for a tree deeper than a path can say.
+    What goes meanwhile is left out, and so are the filesystems whose devices are in `without`. The
+    descriptor in a result is good until the next one. Raise ImageError for a tree deeper than a
+    path can say.
     """
     resolve = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | (RESOLVE.NO_XDEV if one_filesystem else 0)
     pending: list[tuple[Parts, Iterator[bytes]]] = [((), iter(_names(top, (), resolve)))]
@@ -63,6 +66,8 @@ def walk(top: int, *, one_filesystem: bool = True) -> Iterator[tuple[Parts, Foun
             try:
                 status = os.stat(name, dir_fd=opened, follow_symlinks=False)
             except FileNotFoundError:
+                continue
+            if status.st_dev in without:
                 continue
             yield (*parts, name), Found(opened, name, status)
             if stat.S_ISDIR(status.st_mode):

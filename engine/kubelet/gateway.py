@@ -18,6 +18,7 @@ from engine.images.types import Image
 from engine.kubelet import conversation, logs, qos
 from engine.kubelet.anatomy import anatomy
 from engine.kubelet.conversation import NotExecuted
+from engine.kubelet.files import Held, NodeFiles
 from engine.kubelet.images import NodeImages
 from engine.kubelet.kubelet import Kubelet
 from engine.kubelet.logs import LogOptions
@@ -46,6 +47,7 @@ class Gateway:
         self._kubelets = {kubelet.name: kubelet for kubelet in kubelets}
         self._stats = Stats(kubelets)
         self.images = NodeImages(kubelets[0].node.images, home, self._upper)
+        self.files = NodeFiles(self._held)
 
     async def run(self) -> None:
         """Count every second, follow the image store; until cancelled."""
@@ -166,6 +168,20 @@ class Gateway:
             raise NotFound("containers", container)
         folder = worker.ground.folders.container(container, life.attempt)
         return open_rootfs(folder).upper, declared.image
+
+    def _held(self, pod: Pod, container: str) -> Held:
+        """A container that has had a life, for its files."""
+        kubelet, worker = self._find(pod)
+        declared, life = worker.container(container), worker.lives.record(container).life
+        if declared is None or life is None:
+            raise NotFound("containers", container)
+        return Held(
+            node=kubelet.node,
+            declared=declared,
+            folder=worker.ground.folders.container(container, life.attempt),
+            id=life.id if life.running else "",
+            cgroup=worker.cgroup + b"/" + life.id.encode(),
+        )
 
     def _running(self, pod: Pod, container: str) -> tuple[Runtime, Container, str]:
         kubelet, worker = self._find(pod)

@@ -181,6 +181,9 @@ class Kubelet:
         lives: dict[str, list[ContainerState]] = defaultdict(list)
         for state in await self.node.runtime.containers():
             lives[state.labels.get(UID, "")].append(state)
+            if state.running and self.node.hierarchy.is_frozen(state.cgroup):
+                # The engine before us ended in the middle of a commit.
+                self.node.hierarchy.freeze(state.cgroup, False)
         if lives:
             await asyncio.to_thread(self.node.images.adopt, self.node.runtime.keeper_pid)
         sandboxes = {state.id: state for state in await self.node.runtime.sandboxes()}
