@@ -148,6 +148,9 @@ class Cluster:
             runtimes = await asyncio.gather(*map(self._start_keeper, config.nodes))
             pids = ", ".join(str(runtime.keeper_pid) for runtime in runtimes)
             note.detail = f"{len(runtimes)} keepers, pids {pids}"
+            for shape, runtime in zip(config.nodes, runtimes, strict=True):
+                if runtime.beginning.text:
+                    note.detail += f"; {shape.name}: {runtime.beginning.text}"
         with self._boot.step("network") as note:
             living = [sandbox for runtime in runtimes for sandbox in await runtime.sandboxes()]
             await asyncio.to_thread(self._lay_host_cable, config, movable=not living)
@@ -155,14 +158,16 @@ class Cluster:
             note.detail = f"bridge {self.paths.bridge}, {config.cidr}"
         return runtimes
 
-    async def _start_keeper(self, shape: NodeShape) -> Runtime:
-        runtime = await Runtime.launch(self.paths.node(shape.name), node=shape.name)
+    async def _start_keeper(self, shape: NodeShape, after: Runtime | None = None) -> Runtime:
+        runtime = await Runtime.launch(self.paths.node(shape.name), shape.name, after)
         self._closing.callback(runtime.close)
         return runtime
 
-    async def _restart_node(self, config: ClusterConfig, shape: NodeShape) -> Runtime:
-        """A node whose keeper died gets a new one, and with it new cables."""
-        runtime = await self._start_keeper(shape)
+    async def _restart_node(
+        self, config: ClusterConfig, shape: NodeShape, lost: Runtime
+    ) -> Runtime:
+        """A node whose keeper died gets another one, and where that has not got them, cables."""
+        runtime = await self._start_keeper(shape, lost)
         await asyncio.to_thread(self._lay_cables, config, [shape], [runtime])
         return runtime
 

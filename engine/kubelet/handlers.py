@@ -11,7 +11,8 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from engine.kubelet import fetch
-from engine.runtime.runtime import Runtime, RuntimeFailure
+from engine.kubelet.node import LocalNode
+from engine.runtime.runtime import KeeperLost, Runtime, RuntimeFailure
 from engine.types.containers import Container, ExecAction, HTTPGetAction, TCPSocketAction
 
 REDIRECTS_MAX = 10
@@ -23,17 +24,23 @@ class Outcome(NamedTuple):
 
 
 class Handlers:
-    """Questions to one life of one container."""
+    """Questions to one life of one container. They raise KeeperLost when nobody can be asked."""
 
-    def __init__(self, runtime: Runtime, container: Container, id: str, pod_ip: str) -> None:
-        self._runtime = runtime
+    def __init__(self, node: LocalNode, container: Container, id: str, pod_ip: str) -> None:
+        self._node = node
         self._container = container
         self._id = id
         self.pod_ip = pod_ip
 
+    @property
+    def _runtime(self) -> Runtime:
+        return self._node.runtime
+
     async def exec(self, action: ExecAction, timeout_s: float) -> Outcome:
         try:
             result = await self._runtime.exec(self._id, action.command, timeout_s=timeout_s)
+        except KeeperLost:
+            raise
         except (RuntimeFailure, OSError) as error:
             return Outcome(False, str(error))
         if result.timed_out:
@@ -51,6 +58,8 @@ class Handlers:
                 sock = await self._runtime.dial(host, port, timeout_s)
         except TimeoutError:
             return Outcome(False, f"dial tcp {address}: i/o timeout")
+        except KeeperLost:
+            raise
         except (RuntimeFailure, ValueError) as error:
             return Outcome(False, str(error))
         except OSError as error:
@@ -77,6 +86,8 @@ class Handlers:
             return Outcome(False, f'Get "{url.geturl()}": tls: {error.reason}')
         except OSError as error:
             return Outcome(False, f'Get "{url.geturl()}": {_words(error)}')
+        except KeeperLost:
+            raise
         except (RuntimeFailure, ValueError) as error:
             return Outcome(False, f'Get "{url.geturl()}": {error}')
         if 200 <= status < 400:

@@ -2,14 +2,15 @@
 
 Pods come from the API, facts from the node's keeper; a worker per pod brings the two together. A
 new kubelet first takes over what an earlier one left running: known pods are adopted with the same
-processes, everything else on the node is killed and cleaned away. If the keeper dies, its
-containers die with it: they are recorded as lost and started again on a new keeper.
+processes, everything else on the node is killed and cleaned away. If the keeper dies, a new one
+goes on with its containers; those that are lost are recorded as such and started again.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from ipaddress import IPv4Network
 
 from engine.client.client import Client
@@ -28,7 +29,7 @@ from engine.kubelet.worker import PodWorker
 from engine.network.ipam import PodPool
 from engine.runtime.cgroup.api import Hierarchy
 from engine.runtime.features import CONTROLLERS
-from engine.runtime.runtime import ContainerState, Runtime, RuntimeFailure
+from engine.runtime.runtime import ContainerState, Origin, Runtime, RuntimeFailure
 from engine.types import quantity
 from engine.types.core import ObjectReference
 from engine.types.pods import Pod
@@ -38,12 +39,19 @@ COMPONENT = "kubelet"
 RELAUNCH_S = 2.0
 AFTER_DEFECT_S = 5.0
 
+_KEEPER_EVENTS = {
+    Origin.FOUND: ("Warning", "KeeperOutdated"),
+    Origin.RE_EXECUTED: ("Normal", "KeeperUpgraded"),
+    Origin.ADOPTED: ("Warning", "KeeperAdopted"),
+    Origin.REPLACED: ("Warning", "KeeperLost"),
+}
+
 log = logging.getLogger(__name__)
 
 
 class Kubelet:
     """`puller` and `images` are shared with the engine's other nodes. `relaunch` gives a new
-    runtime, with its network, when the keeper has died."""
+    runtime, with its network, for the one that has lost its keeper."""
 
     def __init__(
         self,
@@ -55,12 +63,12 @@ class Kubelet:
         paths: NodePaths,
         hierarchy: Hierarchy,
         puller: ImagePuller | None = None,
-        relaunch: Callable[[], Awaitable[Runtime]] | None = None,
+        relaunch: Callable[[Runtime], Awaitable[Runtime]] | None = None,
     ) -> None:
         self.name = node.name
         self.ready = asyncio.Event()
         """Set when the node is registered and all that ran before is adopted."""
-        self._relaunch = relaunch or (lambda: Runtime.launch(paths, node=node.name))
+        self._relaunch = relaunch or partial(Runtime.launch, paths, node.name)
         self.node = LocalNode(
             config=node,
             client=client,
@@ -87,6 +95,7 @@ class Kubelet:
         self._limit_node()
         await self._registration.register()
         self._tell_what_is_not_limited()
+        self._tell_of_the_keeper()
         informing = asyncio.create_task(self._pods.run())
         try:
             await self._pods.synced.wait()
@@ -126,9 +135,20 @@ class Kubelet:
             text = f"No cgroups of this user can limit {', '.join(lacking)}"
             if node.hierarchy.keeps_memory:
                 text += "; a container beyond its memory limit is ended within a second or two"
-            name = node.config.name
-            about = ObjectReference(api_version="v1", kind="Node", name=name, uid=name)
-            node.events.record(about, "Warning", "LimitsNotKept", text)
+            self._tell("Warning", "LimitsNotKept", text)
+
+    def _tell_of_the_keeper(self) -> None:
+        """What became of an earlier one, and of its containers."""
+        beginning = self.node.runtime.beginning
+        if beginning.text:
+            log.warning("node %s: %s", self.name, beginning.text)
+            type, reason = _KEEPER_EVENTS[beginning.origin]
+            self._tell(type, reason, beginning.text)
+
+    def _tell(self, type: str, reason: str, text: str) -> None:
+        """An event of the node itself."""
+        about = ObjectReference(api_version="v1", kind="Node", name=self.name, uid=self.name)
+        self.node.events.record(about, type, reason, text)
 
     # Pods
 
@@ -233,23 +253,42 @@ class Kubelet:
             log.warning("leftovers of pod %s: %s", uid, error)
 
     async def _replace_runtime(self) -> None:
-        """The keeper has died: note what was lost, and get a new one."""
-        log.error("node %s: its keeper has died, and its containers with it", self.name)
+        """The keeper has died: get another one, and note what was lost."""
+        log.error("node %s: its keeper has died", self.name)
         self._close_sampler()
         self._registration.runtime_down()
-        for worker in self._workers.values():
-            worker.lose()
         while True:
             try:
-                self.node.runtime = await self._relaunch()
+                runtime = await self._relaunch(self.node.runtime)
+                known = await runtime.containers()
+                sandboxes = await runtime.sandboxes()
                 break
             except (RuntimeFailure, OSError) as error:
                 log.error("node %s: no new keeper: %s", self.name, error)
                 await asyncio.sleep(RELAUNCH_S)
+        self.node.replace(runtime)
+        self._tell_of_the_keeper()
         self._limit_node()
         self._registration.runtime_up()
+        standing, ids = {state.id for state in sandboxes}, {state.id for state in known}
         for worker in self._workers.values():
-            worker.wake()
+            worker.lose(ids, sandbox=worker.uid in standing)
+        for state in known:
+            await self._find_again(state)
+
+    async def _find_again(self, state: ContainerState) -> None:
+        """A container whose start, or whose removal, was done when the keeper died, which could
+        not say so any more."""
+        worker = self._workers.get(state.labels.get(UID, ""))
+        if worker is None or worker.lives.holds(state.id):
+            return
+        if state.running:
+            worker.adopt(state.labels[NAME], int(state.labels[ATTEMPT]), state)
+            return
+        try:
+            await self.node.runtime.remove(state.id)
+        except (RuntimeFailure, OSError) as error:
+            log.warning("container %s: %s", state.id, error)
 
     # What others ask
 

@@ -7,18 +7,18 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Set
 from typing import Any
 
 from engine.kubelet import probes
 from engine.kubelet.folders import PodFolders
-from engine.kubelet.handlers import Handlers
+from engine.kubelet.handlers import Handlers, Outcome
 from engine.kubelet.logs import last_lines
 from engine.kubelet.node import LocalNode
 from engine.kubelet.podimages import FoundImage
 from engine.kubelet.probes import Kind, Verdict
 from engine.kubelet.starter import IMAGE, STOP_SIGNAL, NotStarted, PodGround, start
-from engine.kubelet.status import KILLED, LOST, LOST_TEXT, Life, Record
+from engine.kubelet.status import KILLED, LOST, LOST_TEXT, UNKNOWN_TEXT, Life, Record
 from engine.kubelet.stopping import Stopping, run_hook
 from engine.runtime.runtime import ContainerState, KeeperLost
 from engine.types.containers import Container, Probe
@@ -111,15 +111,20 @@ class Lives:
         if state.finished_at is not None:
             self.exited(pod, container, state)
 
-    def lose(self) -> None:
-        """The node's keeper is gone, and with it every container."""
+    def holds(self, id: str) -> bool:
+        """Whether the runtime's container of that id is known here, and not let go of."""
+        return id in self._held.values()
+
+    def lose(self, known: Set[str]) -> None:
+        """The node's keeper died, and with it every container whose id is not `known`."""
         now = time.time()
-        for name in list(self._running):
-            life = self._running[name].life
-            life.finished_at, life.exit_code = now, KILLED
-            life.reason, life.message = LOST, LOST_TEXT
-            self._close(name)
-        self._held.clear()
+        for name, running in list(self._running.items()):
+            if running.life.id not in known:
+                life = running.life
+                life.finished_at, life.exit_code = now, KILLED
+                life.reason, life.message = LOST, LOST_TEXT
+                self._close(name)
+        self._held = {name: id for name, id in self._held.items() if id in known}
         self._woken()
 
     def exited(self, pod: Pod, container: Container | None, state: ContainerState) -> None:
@@ -130,13 +135,15 @@ class Lives:
                 self._early[state.id] = state
             return
         life = self._running[name].life
-        code = state.exit_code
-        life.exit_code = code if code is not None else 128 + (state.signal or 0)
         life.finished_at = state.finished_at or time.time()
-        life.reason = "Completed" if life.exit_code == 0 else "Error"
-        if state.oom_killed and life.exit_code:
-            life.reason = "OOMKilled"
-        life.message = self._words(container, life)
+        if state.exit_code is None:
+            life.exit_code, life.reason, life.message = KILLED, LOST, UNKNOWN_TEXT
+        else:
+            life.exit_code = state.exit_code
+            life.reason = "Completed" if life.exit_code == 0 else "Error"
+            if state.oom_killed and life.exit_code:
+                life.reason = "OOMKilled"
+            life.message = self._words(container, life)
         self._close(name)
         self._woken()
 
@@ -172,9 +179,7 @@ class Lives:
             running.stopping.within(grace_s)
             return
         self.event(pod, container.name, "Normal", "Killing", why)
-        running.stopping = Stopping(
-            self._node.runtime, container, running.life.id, ip, running.over
-        )
+        running.stopping = Stopping(self._node, container, running.life.id, ip, running.over)
         running.stopping.within(grace_s)
         failed = self._hook_failed(pod, container, "PreStop")
         running.spawn(running.stopping.run(failed, running.stop_signal))
@@ -203,7 +208,7 @@ class Lives:
         assert record.life is not None
         running = self._running[container.name] = _Running(record.life, state.labels)
         self._held[container.name] = record.life.id
-        handlers = Handlers(self._node.runtime, container, record.life.id, ip)
+        handlers = Handlers(self._node, container, record.life.id, ip)
         hook = container.lifecycle.post_start if container.lifecycle and fresh else None
         if hook is None:
             self._after_hook(pod, container, handlers)
@@ -247,9 +252,16 @@ class Lives:
         def failed(text: str) -> None:
             self.event(pod, container.name, "Warning", "Unhealthy", text)
 
-        running.spawn(
-            probes.watch(kind, probe, lambda: probes.ask(handlers, probe), decided, failed)
-        )
+        async def ask() -> Outcome:
+            while True:
+                runtime = self._node.runtime
+                try:
+                    return await probes.ask(handlers, probe)
+                except KeeperLost:
+                    # That says nothing of the container: the next keeper is asked.
+                    await self._node.another_than(runtime)
+
+        running.spawn(probes.watch(kind, probe, ask, decided, failed))
 
     def _decide(
         self, pod: Pod, container: Container, handlers: Handlers, probe: Probe, verdict: Verdict

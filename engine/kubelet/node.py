@@ -52,7 +52,7 @@ class NodeConfig:
 class LocalNode:
     """What the pods of a node work with.
 
-    `runtime` changes when the node's keeper had to be replaced.
+    `runtime` changes, by replace(), when the node's keeper has died.
     """
 
     config: NodeConfig
@@ -70,6 +70,19 @@ class LocalNode:
     image_turns: defaultdict[str, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock)
     )
+    _replaced: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def replace(self, runtime: Runtime) -> None:
+        """Another keeper goes on for the one that died."""
+        self.runtime = runtime
+        self._replaced.set()
+        self._replaced = asyncio.Event()
+
+    async def another_than(self, lost: Runtime) -> Runtime:
+        """The runtime that has come in the place of one that is lost, once there is one."""
+        while self.runtime is lost:
+            await self._replaced.wait()
+        return self.runtime
 
     def pod_cgroup(self, uid: str) -> bytes:
         return self.paths.cgroup + b"/pod" + uid.encode()

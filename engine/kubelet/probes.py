@@ -35,7 +35,7 @@ class Verdict(NamedTuple):
 
 
 async def ask(handlers: Handlers, probe: Probe) -> Outcome:
-    """One question, as the probe describes it."""
+    """One question, as the probe describes it. Raise KeeperLost when nobody can be asked."""
     timeout_s = probe.timeout_seconds or DEFAULT_TIMEOUT_S
     if probe.exec:
         return await handlers.exec(probe.exec, timeout_s)

@@ -25,6 +25,10 @@ KILLED = 137
 TERMINAL = ("Succeeded", "Failed")
 LOST = "ContainerStatusUnknown"
 LOST_TEXT = "The container could not be located when the pod was terminated"
+UNKNOWN_TEXT = (
+    "Its exit code is not known: the keeper that started it had died, and before Linux 6.15 nobody"
+    " else is told"
+)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 from engine.kubelet.handlers import Handlers
-from engine.runtime.runtime import Runtime
+from engine.kubelet.node import LocalNode
+from engine.runtime.runtime import KeeperLost, Runtime
 from engine.types.containers import Container, LifecycleHandler
 
 # After a preStop hook has used up the grace the process still gets this long to end by itself.
@@ -20,12 +21,12 @@ class Stopping:
     """One container's end. `over` is set by whoever learns that the process has ended."""
 
     def __init__(
-        self, runtime: Runtime, container: Container, id: str, pod_ip: str, over: asyncio.Event
+        self, node: LocalNode, container: Container, id: str, pod_ip: str, over: asyncio.Event
     ) -> None:
-        self._runtime = runtime
+        self._node = node
         self._container = container
         self._id = id
-        self._handlers = Handlers(runtime, container, id, pod_ip)
+        self._handlers = Handlers(node, container, id, pod_ip)
         self._over = over
         self._deadline = float("inf")
         self._sooner = asyncio.Event()
@@ -44,10 +45,21 @@ class Stopping:
             await self._unless_over(self._hook(hook, hook_failed))
             self._deadline = max(self._deadline, time.monotonic() + MINIMUM_GRACE_S)
         if not self._over.is_set() and self._remaining() > 0:
-            await self._runtime.signal(self._id, signum)
+            await self._ask(lambda runtime: runtime.signal(self._id, signum))
             await self._unless_over(asyncio.Event().wait())
         if not self._over.is_set():
-            await self._runtime.kill(self._id)
+            await self._ask(lambda runtime: runtime.kill(self._id))
+
+    async def _ask(self, question: Callable[[Runtime], Awaitable[None]]) -> None:
+        """If the keeper dies, the next one; unless the container has ended with it."""
+        while not self._over.is_set():
+            runtime = self._node.runtime
+            try:
+                await question(runtime)
+            except KeeperLost:
+                await self._node.another_than(runtime)
+            else:
+                return
 
     async def _hook(self, hook: LifecycleHandler, failed: Callable[[str], None]) -> None:
         outcome = await run_hook(self._handlers, hook, self._remaining())
@@ -81,12 +93,15 @@ async def run_hook(handlers: Handlers, hook: LifecycleHandler, timeout_s: float)
     if hook.sleep:
         await asyncio.sleep(hook.sleep.seconds)
         return ""
-    if hook.exec:
-        outcome = await handlers.exec(hook.exec, timeout_s)
-    elif hook.http_get:
-        outcome = await handlers.http(hook.http_get, timeout_s)
-    else:
-        return "the hook names no action that is supported: exec, httpGet, sleep"
+    try:
+        if hook.exec:
+            outcome = await handlers.exec(hook.exec, timeout_s)
+        elif hook.http_get:
+            outcome = await handlers.http(hook.http_get, timeout_s)
+        else:
+            return "the hook names no action that is supported: exec, httpGet, sleep"
+    except KeeperLost as error:
+        return str(error)
     return "" if outcome.ok else outcome.message
 
 

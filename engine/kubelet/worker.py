@@ -8,6 +8,7 @@ runs in tasks of its own that wake it again, so that a deletion is never kept wa
 import asyncio
 import logging
 import time
+from collections.abc import Set
 from dataclasses import replace
 
 from engine.client.errors import Unreachable
@@ -136,12 +137,14 @@ class PodWorker:
         if container is not None:
             self.lives.adopt(self.pod, container, state, attempt, self.ground.ip)
 
-    def lose(self) -> None:
-        """The node's keeper is gone: every container has ended, and the sandbox too."""
-        self.ground.lose()
-        self._facts.sandbox = False
-        self._standing, self._stale = None, True
-        self.lives.lose()
+    def lose(self, known: Set[str], *, sandbox: bool) -> None:
+        """The node's keeper died. Of the pod its containers of these ids are still `known`, and its
+        `sandbox` perhaps; all else has ended."""
+        if self.ground.sandbox and not sandbox:
+            self.ground.lose()
+            self._facts.sandbox = False
+            self._standing, self._stale = None, True
+        self.lives.lose(known)
 
     # The loop
 

@@ -16,10 +16,10 @@ from engine.runtime.errors import KeeperNotStarted
 _END_MS = 10_000
 
 
-async def start(paths: NodePaths, node: str, *, network: int | None = None) -> None:
+async def start(paths: NodePaths, node: str, *, namespaces: tuple[int, ...] = ()) -> None:
     """Start a keeper and wait until it listens. Raise KeeperNotStarted with its last words.
 
-    `network`: a descriptor of the namespace that an earlier keeper of the node was in.
+    `namespaces`: descriptors of the network and the mount namespace that an earlier one was in.
     """
     for folder in (paths.keeper_socket.parent, paths.keeper_pid.parent, paths.keeper_log.parent):
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,11 +27,11 @@ async def start(paths: NodePaths, node: str, *, network: int | None = None) -> N
     try:
         with open(paths.keeper_log, "ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *program.sealing(paths, node, told, network),
+                *program.sealing(paths, node, told, namespaces),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=(told,) if network is None else (told, network),
+                pass_fds=(told, *namespaces),
                 start_new_session=True,
                 # Bound on first use, each library function would be looked up in every child anew.
                 env={**os.environ, "LD_BIND_NOW": "1"},

@@ -58,10 +58,10 @@ async def _connected(paths: NodePaths, node: str) -> Runtime:
 
 
 async def _adopted(paths: NodePaths, node: str, after: Runtime) -> Runtime:
-    """A new keeper, in the network of the old one, with all that was held."""
+    """A new keeper, in the network and among the mounts of the old one, with all that was held."""
     after.held.tries += 1
     await asyncio.to_thread(keepers.end_keeper, paths)
-    await keepers.start(paths, node, network=after.netns_fd())
+    await keepers.start(paths, node, namespaces=after.namespaces)
     runtime = await _connected(paths, node)
     try:
         lost = await _give(runtime, list(after.held))

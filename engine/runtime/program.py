@@ -35,10 +35,11 @@ def words(paths: NodePaths, node: str) -> tuple[str, ...]:
     )
 
 
-def sealing(paths: NodePaths, node: str, ready: int, network: int | None) -> list[str]:
+def sealing(paths: NodePaths, node: str, ready: int, namespaces: tuple[int, ...]) -> list[str]:
     """The command that starts a keeper behind its seal, which says on `ready` that it serves.
-    `network`: the descriptor of one that it shall be in, else it gets a new one."""
-    where = "new" if network is None else str(network)
+    `namespaces`: descriptors of the network and mount ones it shall be in, else it gets new ones.
+    """
+    where = ",".join(map(str, namespaces)) or "new"
     seal = (interpreter(), "-I", "-S", str(_HERE / "seal.py"), str(_ROOT), where)
     return [*seal, *words(paths, node), "start", str(ready)]
 

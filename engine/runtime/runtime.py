@@ -72,7 +72,7 @@ class Runtime:
         self.digest = ""
         self.beginning = Beginning(Origin.FOUND)
         self.held = Held()
-        self._netns = -1
+        self.namespaces: tuple[int, ...] = ()
         self._loop = asyncio.get_running_loop()
         self._greeted: asyncio.Future[None] = self._loop.create_future()
         self._execs: dict[int, asyncio.Future[int]] = {}
@@ -81,7 +81,7 @@ class Runtime:
         self._connection = Connection(sock, self._happened, self._lose)
 
     @classmethod
-    async def launch(cls, paths: NodePaths, *, node: str, after: Runtime | None = None) -> Runtime:
+    async def launch(cls, paths: NodePaths, node: str, after: Runtime | None = None) -> Runtime:
         """Connect to the node's keeper, made one of our own program; start one when there is none.
 
         `after`: the runtime that has lost its keeper. What it holds, the new keeper goes on with,
@@ -117,9 +117,7 @@ class Runtime:
         """Leave the keeper and its containers to the next engine."""
         self._disconnect()
         self.held.close()
-        if self._netns >= 0:
-            os.close(self._netns)
-            self._netns = -1
+        self._hold_namespaces()
 
     def _disconnect(self) -> None:
         self._connection.close()
@@ -132,7 +130,13 @@ class Runtime:
 
     def netns_fd(self) -> int:
         """The node's network namespace, also when the keeper is lost. The descriptor stays ours."""
-        return self._netns
+        return self.namespaces[0] if self.namespaces else -1
+
+    def _hold_namespaces(self, *fds: int) -> None:
+        """The network and the mount one of the keeper, ours from now on."""
+        for fd in self.namespaces:
+            os.close(fd)
+        self.namespaces = fds
 
     async def create_sandbox(self, config: SandboxConfig) -> SandboxState:
         """Raise OSError naming the link, the address or the route that could not be made."""
@@ -360,7 +364,8 @@ class Runtime:
 
     def _happened(self, name: str, facts: list[Any], fds: list[int]) -> None:
         if name == "hello":
-            self._greet(*facts[:2], *facts[2:3], netns=fds[0])
+            self._hold_namespaces(*fds)
+            self._greet(*facts[:3])
         elif name == "exit":
             self.held.ended(facts[0])
             self._exits.put_nowait(ContainerState(**facts[0]))
@@ -375,12 +380,9 @@ class Runtime:
         elif name == "let-go":
             self.held.let_go(*facts)
 
-    def _greet(self, version: int, pid: int, digest: str = "", *, netns: int) -> None:
+    def _greet(self, version: int, pid: int, digest: str = "") -> None:
         """The keeper's first words; said again by the program that it has become."""
         self.version, self.keeper_pid, self.digest = version, pid, digest
-        if self._netns >= 0:
-            os.close(self._netns)
-        self._netns = netns
         if not self._greeted.done():
             self._greeted.set_result(None)
 

@@ -28,8 +28,9 @@ _INLINE, _IN_MEMFD = b"i", b"m"
 VERSION = 6
 """Changes with the meaning of any message: an engine speaks only to a keeper of its own version.
 
-All versions have in common "hello" (version, pid, digest of the program, ...), with a descriptor of
-the node's network, and "re-exec", by which a keeper of one becomes a keeper of the other.
+All versions have in common "hello" (version, pid, digest of the program, ...), with descriptors of
+the node's network and mount namespaces, and "re-exec", by which a keeper of one becomes a keeper of
+the other.
 """
 
 

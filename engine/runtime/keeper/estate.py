@@ -169,8 +169,8 @@ class Estate:
         return container
 
     def settle(self) -> int:
-        """After the last adopt(): end whatever else is in the node's cgroup. Gives how many cgroups
-        that were. Raise OSError for one that cannot be removed."""
+        """After the last adopt(): end whatever else runs in the node's cgroup. Gives how many
+        cgroups that were. Raise OSError for one that cannot be removed."""
         ours = {container.cgroup for container in self.containers.values()}
         above = {sandbox.config["cgroup"] for sandbox in self.sandboxes.values()}
         return self._end_others(self._cgroup, ours, above)
@@ -183,7 +183,8 @@ class Estate:
                 continue
             if path in above or any(known.startswith(path + b"/") for known in ours | above):
                 ended += self._end_others(path, ours, above)
-            else:
+            elif self._ground.hierarchy.procs(path) or cgroup in above:
+                # An empty one may be of a pod whose sandbox is being made.
                 self._ground.hierarchy.kill(path)
                 self._ground.hierarchy.remove(path)
                 ended += 1

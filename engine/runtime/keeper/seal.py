@@ -1,10 +1,10 @@
 """Where a keeper's process begins: it leaves the engine, takes namespaces of its own, seals its
 interpreter, and executes itself again behind that seal (see interpreter.py).
 
-    python -I -S seal.py PACKAGE-ROOT NETWORK WORDS...
+    python -I -S seal.py PACKAGE-ROOT NAMESPACES WORDS...
 
-NETWORK is "new", or the descriptor of one that an earlier keeper was in; WORDS are what the
-interpreter is executed with.
+NAMESPACES is "new", or "NETWORK,MOUNT": descriptors of those that an earlier keeper was in. WORDS
+are what the interpreter is executed with.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 
 
 def main() -> None:
-    root, network, *words = sys.argv[1:]
+    root, namespaces, *words = sys.argv[1:]
     # The parent ends at once: the keeper is no child of the engine, which may come and go.
     if os.fork():
         os._exit(0)
@@ -21,14 +21,19 @@ def main() -> None:
 
     from engine.linux.flags import CLONE
     from engine.linux.namespace import setns, unshare
-    from engine.runtime.interpreter import seal
+    from engine.runtime.interpreter import seal, seal_again
 
-    if network == "new":
+    if namespaces == "new":
         unshare(CLONE.NEWNET)
+        interpreter = seal()
     else:
-        setns(int(network), CLONE.NEWNET)
-        os.close(int(network))
-    interpreter = seal()
+        network, mount = map(int, namespaces.split(","))
+        setns(network, CLONE.NEWNET)
+        setns(mount, CLONE.NEWNS)
+        interpreter = os.fsencode(os.path.realpath("/proc/self/exe"))
+        seal_again(interpreter)
+        os.close(network)
+        os.close(mount)
     os.execv(interpreter, [os.fsdecode(interpreter), *words])
 
 

@@ -51,6 +51,7 @@ class Keeper:
         self._loop = Loop()
         self._clients: set[Client] = set()
         self._digest = digest
+        self._mounts = os.open(b"/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         ground = Ground(self._loop, hierarchy, self._open_files, Doorstep())
         self._estate = Estate(ground, cgroup, exits, self._tell_exit)
         self._verbs = Verbs(ground, cgroup, self._estate)
@@ -92,8 +93,8 @@ class Keeper:
     def _greet(self, sock: socket.socket) -> Client:
         client = Client(sock, self._loop, self._handle, self._gone)
         self._clients.add(client)
-        network = self._verbs.home["network"]
-        client.send(0, "hello", wire.VERSION, os.getpid(), self._digest, fds=(network,))
+        fds = (self._verbs.home["network"], self._mounts)
+        client.send(0, "hello", wire.VERSION, os.getpid(), self._digest, fds=fds)
         return client
 
     def _tell_exit(self, state: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ from engine.kubelet.node import NodeConfig
 from engine.linux.flags import CLONE
 from engine.linux.namespace import setns
 from engine.runtime.cgroup.api import Hierarchy, detect
-from engine.runtime.runtime import Runtime
+from engine.runtime.runtime import Origin, Runtime
 from engine.store.store import Store
 from engine.teardown import mounts_below
 from engine.types import codec
@@ -107,11 +107,14 @@ class Cluster:
             await self.stop_kubelet()
         self.runtime.close()
         self.runtime = await Runtime.launch(self.paths.node("n1"), node="n1")
+        if self.runtime.beginning.origin is Origin.REPLACED:
+            await asyncio.to_thread(make_bridge, self.runtime.netns_fd())
         await self.start_kubelet()
 
-    async def _relaunch(self) -> Runtime:
-        runtime = await Runtime.launch(self.paths.node("n1"), node="n1")
-        await asyncio.to_thread(make_bridge, runtime.netns_fd())
+    async def _relaunch(self, lost: Runtime) -> Runtime:
+        runtime = await Runtime.launch(self.paths.node("n1"), "n1", lost)
+        if runtime.beginning.origin is not Origin.ADOPTED:
+            await asyncio.to_thread(make_bridge, runtime.netns_fd())
         return runtime
 
     # What tests do

@@ -291,18 +291,6 @@ async def test_a_new_engine_removes_what_nobody_knows(cluster: Cluster) -> None:
     assert await cluster.settled() == NOTHING
 
 
-async def test_a_dead_keeper_is_replaced(cluster: Cluster) -> None:
-    await cluster.run("again", {"command": ["sh", "-c", OBEDIENT]})
-    await cluster.until("again", running)
-    os.kill(cluster.runtime.keeper_pid, 9)
-    pod = await cluster.until(
-        "again", lambda p: main(p).restart_count == 1 and running(p) and main(p).state.running
-    )
-    assert main(pod).last_state.terminated.reason == "ContainerStatusUnknown"
-    await cluster.delete("again", grace=0)
-    assert await cluster.settled() == NOTHING
-
-
 async def test_of_a_restarted_container_only_the_last_is_kept(
     cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -59,7 +59,7 @@ async def test_containers_outlive_their_keeper(node: Node) -> None:
     await node.start("ended", "sh", "-c", "exit 9")
     await node.future("ended")
     session = await node.runtime.session("idle", ["sleep", "999"])
-    lost, network = node.runtime, os.fstat(node.runtime.netns_fd()).st_ino
+    lost, spaces = node.runtime, [os.fstat(fd).st_ino for fd in node.runtime.namespaces]
     node.ended.clear()
 
     await kill_keeper(node)
@@ -71,7 +71,8 @@ async def test_containers_outlive_their_keeper(node: Node) -> None:
     async with another(node, after=lost) as runtime:
         assert runtime.beginning.origin is Origin.ADOPTED
         assert "executed for a client" in runtime.beginning.text
-        assert os.fstat(runtime.netns_fd()).st_ino == network
+        assert [os.fstat(fd).st_ino for fd in runtime.namespaces] == spaces
+        assert os.statvfs(f"/proc/{runtime.keeper_pid}/exe").f_flag & os.ST_RDONLY
         found = {state.id: state for state in await runtime.containers()}
         assert set(found) == {*before, "ended"}
         for id in ("count", "idle", "killed", "terminal"):
