@@ -312,7 +312,11 @@ async def test_of_a_restarted_container_only_the_last_is_kept(
     assert await cluster.log("many", previous=True) == "life 3"
     node, uid = cluster.paths.node("n1"), pod.metadata.uid
     assert {p.name for p in node.logs.glob(f"*_{uid}/main/*")} == {"3.log", "4.log"}
-    assert {p.name for p in (node.pods / uid / "containers/main").iterdir()} == {"4", "4.words"}
+    assert {p.name for p in (node.pods / uid / "containers/main").iterdir()} == {
+        "4",
+        "4.plan",
+        "4.words",
+    }
     await cluster.delete("many")
 
 
