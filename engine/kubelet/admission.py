@@ -10,6 +10,25 @@ from dataclasses import dataclass
 from engine.kubelet.qos import pod_requests
 from engine.types.pods import Pod
 
+# Kubernetes' list (pkg/kubelet/sysctl/safe_sysctls.go): of a pod's own namespaces, and harmless to
+# the node and to others on it.
+SAFE_SYSCTLS = frozenset(
+    {
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.tcp_wmem",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -21,7 +40,10 @@ class Room:
 
 
 def rejection(pod: Pod, others: Iterable[Pod], room: Room) -> tuple[str, str] | None:
-    """(reason, message) when `pod` does not fit beside the `others`; None when it does."""
+    """(reason, message) when `pod` does not fit beside the `others`, or asks for what no pod gets
+    here; None when it does."""
+    if wrong := _forbidden_sysctl(pod):
+        return "SysctlForbidden", f"forbidden sysctl: {wrong}"
     others = list(others)
     cpu, memory = pod_requests(pod)
     used = [pod_requests(other) for other in others]
@@ -37,3 +59,18 @@ def rejection(pod: Pod, others: Iterable[Pod], room: Room) -> tuple[str, str] | 
                 f" requested: {asked}, used: {taken}, capacity: {capacity}",
             )
     return None
+
+
+def _forbidden_sysctl(pod: Pod) -> str:
+    """Why the pod's kernel settings are refused, in the kubelet's words; "" when they are not."""
+    context = pod.spec.security_context
+    for each in context.sysctls if context else ():
+        # Both spellings are Kubernetes': a slash stands for a dot.
+        name = each.name.replace("/", ".")
+        if name not in SAFE_SYSCTLS:
+            return f'"{each.name}" not allowlisted'
+        if pod.spec.host_network and name.startswith("net."):
+            return f'"{each.name}" not allowed with host net enabled'
+        if pod.spec.host_ipc and name.startswith("kernel."):
+            return f'"{each.name}" not allowed with host ipc enabled'
+    return ""

@@ -17,12 +17,11 @@ from engine.kubelet import qos
 from engine.kubelet.accounts import identify
 from engine.kubelet.downward import ConfigError
 from engine.kubelet.environment import expand
+from engine.kubelet.privileges import base_spec, held_capabilities, is_filtered, is_privileged
 from engine.kubelet.subpath import parts_of
 from engine.kubelet.volumes import Mountable
-from engine.linux.flags import cap_number
-from engine.runtime import capabilities
 from engine.runtime.profile import default_profile
-from engine.runtime.spec import DEFAULT_PATH, Capabilities, Mount, Root, Spec, default_spec
+from engine.runtime.spec import DEFAULT_PATH, Capabilities, Device, Mount, Process, Root, Spec
 from engine.types.containers import Container, SecurityContext, VolumeMount
 from engine.types.pods import Pod
 
@@ -46,7 +45,12 @@ class ImageConfig(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a container gets from its pod and node. Memory in bytes."""
+    """What a container gets from its pod and node. Memory in bytes.
+
+    devices, held   what a privileged container is given: the machine's devices, and the
+                    capabilities that there are to give
+    shm     what all containers of the pod have as /dev/shm; None for one of its own
+    """
 
     hostname: str
     environment: Mapping[str, str]
@@ -54,42 +58,40 @@ class Surroundings:
     volumes: Mapping[str, Mountable] = field(default_factory=dict)
     accounts: Accounts = field(default_factory=Accounts)
     termination_log: Path | None = None
+    devices: tuple[Device, ...] = ()
+    held: int = ~0
+    shm: Path | None = None
 
 
 def container_spec(
     pod: Pod, container: Container, image: ImageConfig, around: Surroundings
 ) -> Spec:
     """The OCI spec of one container. Raise ConfigError for what is missing, wrong or refused."""
-    context = container.security_context or SecurityContext()
-    _refuse(pod, container, context)
+    base = base_spec(pod, container, devices=around.devices, shm=around.shm)
     identity = identify(
         image.user, around.accounts, pod.spec.security_context, container.security_context
     )
     variables = _variables(container, image, around, identity.home)
-    names = _capabilities(context)
-    spec = default_spec(
-        command_line(container, image, around.environment),
+    names = held_capabilities(container, around.held)
+    held = names if identity.user.uid == 0 else ()
+    context = container.security_context or SecurityContext()
+    process = Process(
+        args=command_line(container, image, around.environment),
         env=tuple(f"{name}={value}" for name, value in variables.items()),
         cwd=container.working_dir or image.working_dir or "/",
         user=identity.user,
-    )
-    held = names if identity.user.uid == 0 else ()
-    process = msgspec.structs.replace(
-        spec.process,
         capabilities=Capabilities(bounding=names, effective=held, permitted=held),
         terminal=container.tty,
-        no_new_privileges=context.allow_privilege_escalation is not True,
+        no_new_privileges=not (context.allow_privilege_escalation or context.privileged),
         oom_score_adj=qos.oom_score_adj(pod, container, around.node_memory),
     )
-    linux = msgspec.structs.replace(
-        spec.linux, seccomp=default_profile(names) if _filtered(pod, context) else None
-    )
+    seccomp = default_profile(names) if is_filtered(pod, container) else None
     return msgspec.structs.replace(
-        spec,
+        base,
         process=process,
         root=Root(readonly=bool(context.read_only_root_filesystem)),
-        mounts=(*spec.mounts, *_mounts(container, around)),
-        linux=linux,
+        mounts=(*base.mounts, *_mounts(container, around)),
+        linux=msgspec.structs.replace(base.linux, seccomp=seccomp),
     )
 
 
@@ -119,61 +121,13 @@ def _variables(
     return variables | dict(around.environment)
 
 
-def _capabilities(context: SecurityContext) -> tuple[str, ...]:
-    changes = context.capabilities
-    names = set(capabilities.DEFAULT)
-    if changes is not None:
-        added, dropped = {_full(n) for n in changes.add}, {_full(n) for n in changes.drop}
-        if "CAP_ALL" in added:
-            raise ConfigError('capabilities.add: "ALL" is refused: name the ones it needs')
-        if "CAP_ALL" in dropped:
-            names.clear()
-        names = (names - dropped) | added
-    try:
-        return tuple(sorted(names, key=cap_number))
-    except (KeyError, ValueError) as error:
-        raise ConfigError(f"unknown capability: {error}") from error
-
-
-def _full(name: str) -> str:
-    return "CAP_" + name.upper().removeprefix("CAP_")
-
-
-def _refuse(pod: Pod, container: Container, context: SecurityContext) -> None:
-    spec = pod.spec
-    probes = (container.startup_probe, container.liveness_probe, container.readiness_probe)
-    refused = {
-        "securityContext.privileged": context.privileged,
-        'securityContext.procMount "Unmasked"': context.proc_mount == "Unmasked",
-        "volumeDevices": container.volume_devices,
-        "securityContext.sysctls": spec.security_context and spec.security_context.sysctls,
-        "a grpc probe": any(probe is not None and probe.grpc for probe in probes),
-        "hostNetwork": spec.host_network,
-        "hostPID": spec.host_pid,
-        "hostIPC": spec.host_ipc,
-        "shareProcessNamespace": spec.share_process_namespace,
-    }
-    for what, asked in refused.items():
-        if asked:
-            raise ConfigError(f"{what} is not supported")
-
-
-def _filtered(pod: Pod, context: SecurityContext) -> bool:
-    of_pod = pod.spec.security_context.seccomp_profile if pod.spec.security_context else None
-    profile = context.seccomp_profile or of_pod
-    kind = profile.type if profile else "RuntimeDefault"
-    if kind not in ("RuntimeDefault", "Unconfined"):
-        raise ConfigError(f"seccompProfile.type {kind!r} is not supported: use RuntimeDefault")
-    return kind == "RuntimeDefault"
-
-
 def _mounts(container: Container, around: Surroundings) -> Iterator[Mount]:
     # By depth, so that /data comes before /data/cache.
     for mount in sorted(container.volume_mounts, key=lambda m: _depth(m.mount_path)):
         volume = around.volumes.get(mount.name)
         if volume is None:
             raise ConfigError(f"volumeMount {mount.name}: the pod has no volume of that name")
-        yield _mount(mount, volume, around)
+        yield _mount(container, mount, volume, around)
     if around.termination_log is not None:
         yield Mount(
             destination=container.termination_message_path or DEFAULT_TERMINATION_MESSAGE_PATH,
@@ -188,17 +142,20 @@ def _depth(path: str) -> tuple[int, str]:
     return clean.count("/"), clean
 
 
-def _mount(mount: VolumeMount, volume: Mountable, around: Surroundings) -> Mount:
+def _mount(
+    container: Container, mount: VolumeMount, volume: Mountable, around: Surroundings
+) -> Mount:
     if mount.mount_propagation not in (None, "None"):
         raise ConfigError(f"mountPropagation {mount.mount_propagation} is not supported")
     access = "ro" if mount.read_only or volume.read_only else "rw"
+    devices = ("dev",) if is_privileged(container) else ()
     destination = posixpath.join("/", mount.mount_path)
     return Mount(
         destination=destination,
         type="bind",
         source=str(volume.source),
         below="/".join(parts_of(sub_path(mount, around.environment))),
-        options=("rbind", access),
+        options=("rbind", access, *devices),
     )
 
 

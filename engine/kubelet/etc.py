@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from engine.types.pods import Pod
 
-HOSTNAME_MAX = 63
+HOSTNAME_MAX, FQDN_MAX = 63, 64
 
 _HOSTS = """\
 # Kubernetes-managed hosts file.
@@ -18,18 +18,40 @@ fe00::2\tip6-allrouters
 """
 
 
-def hostname(pod: Pod) -> str:
-    """The pod's name or spec.hostname, cut to what Linux allows (63 characters)."""
-    return (pod.spec.hostname or pod.metadata.name)[:HOSTNAME_MAX].rstrip("-.")
+class HostnameError(ValueError):
+    """A host name that Linux would not take; the text is the kubelet's."""
 
 
-def hosts(pod: Pod, ip: str, domain: str) -> bytes:
+def hostname(pod: Pod, node: str, domain: str) -> str:
+    """The pod's name or spec.hostname, cut to what Linux allows (63 characters); in the node's
+    network the node's. Raise HostnameError for a full name, where that is wanted, of more than 64.
+    """
+    if pod.spec.host_network:
+        return node
+    name = (pod.spec.hostname or pod.metadata.name)[:HOSTNAME_MAX].rstrip("-.")
+    if not (pod.spec.set_hostname_as_fqdn and pod.spec.subdomain):
+        return name
+    full = _full(pod, name, domain)
+    if len(full) > FQDN_MAX:
+        raise HostnameError(
+            "failed to construct FQDN from pod hostname and cluster domain, FQDN"
+            f" {full} is too long ({FQDN_MAX} characters is the max, {len(full)} characters"
+            " requested)"
+        )
+    return full
+
+
+def _full(pod: Pod, name: str, domain: str) -> str:
+    return f"{name}.{pod.spec.subdomain}.{pod.metadata.namespace}.svc.{domain}"
+
+
+def hosts(pod: Pod, ip: str, node: str, domain: str) -> bytes:
     """/etc/hosts: the machine's usual names, the pod's own, and its hostAliases."""
-    name = hostname(pod)
+    name = hostname(pod, node, domain)
     names = [name]
-    if pod.spec.subdomain:
-        full = f"{name}.{pod.spec.subdomain}.{pod.metadata.namespace}.svc.{domain}"
-        names = [full, name]
+    if pod.spec.subdomain and not pod.spec.host_network:
+        short = name.partition(".")[0]
+        names = [_full(pod, short, domain), short]
     lines = [_HOSTS + "\t".join([ip, *names])]
     if pod.spec.host_aliases:
         lines.append("\n# Entries added by HostAliases.")
@@ -44,6 +66,8 @@ def resolv_conf(pod: Pod, host: str, domain: str) -> bytes:
     """
     config = pod.spec.dns_config
     policy = pod.spec.dns_policy or "ClusterFirst"
+    if policy == "ClusterFirst" and pod.spec.host_network:
+        policy = "Default"
     servers = [] if policy == "None" else _reachable(_values(host, "nameserver"))
     searches = [] if policy == "None" else [w for v in _values(host, "search") for w in v.split()]
     options = []

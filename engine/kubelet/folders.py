@@ -1,6 +1,7 @@
 """Where a pod's files lie on its node.
 
 pods/<uid>/volumes/<name>/                     emptyDir, config maps, ...
+pods/<uid>/shared/shm/                         /dev/shm of several containers
 pods/<uid>/containers/<name>/<attempt>/        the container's init files and read-write layer
 pods/<uid>/containers/<name>/<attempt>.words   its termination message
 pods/<uid>/containers/<name>/<attempt>.plan    what its start did (see engine.runtime.trace)
@@ -36,6 +37,10 @@ class PodFolders:
     @property
     def volumes(self) -> Path:
         return self.pod / "volumes"
+
+    @property
+    def shared(self) -> Path:
+        return self.pod / "shared"
 
     def container(self, name: str, attempt: int) -> Path:
         return self.pod / "containers" / name / str(attempt)

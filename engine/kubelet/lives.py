@@ -8,6 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 from engine.kubelet import probes
@@ -64,6 +65,7 @@ class Lives:
             record.image_id = str(found.image.digest)
             await self._let_go(name)
             self._starting = True
+            ground = replace(ground, ids=self._ids())
             state = await start(
                 self._node, ground, container, attempt, found.image, found.lowerdirs
             )
@@ -83,6 +85,9 @@ class Lives:
         if state.id in self._early:
             self.exited(pod, container, self._early[state.id])
         self._early.clear()
+
+    def _ids(self) -> dict[str, str]:
+        return {name: running.life.id for name, running in self._running.items()}
 
     def not_started(self, pod: Pod, container: Container, error: NotStarted) -> None:
         """A try did not become a life, and this is why."""

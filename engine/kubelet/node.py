@@ -12,11 +12,14 @@ from engine.images.store import ImageStore
 from engine.kubelet.admission import Room
 from engine.kubelet.backoff import Backoff
 from engine.kubelet.downward import NodeFacts
+from engine.kubelet.privileges import machine_devices
 from engine.kubelet.pulls import ImagePuller
 from engine.kubelet.sources import Sources
+from engine.linux.process import capget
 from engine.network.ipam import PodPool
 from engine.runtime.cgroup.api import Hierarchy
 from engine.runtime.runtime import Runtime
+from engine.runtime.spec import Device
 
 CLUSTER_DOMAIN = "cluster.local"
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -83,6 +86,16 @@ class LocalNode:
         while self.runtime is lost:
             await self._replaced.wait()
         return self.runtime
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The machine's, as they are now."""
+        return machine_devices()
+
+    @property
+    def held(self) -> int:
+        """The capabilities that there are to give, as bits."""
+        return capget()[1]
 
     def pod_cgroup(self, uid: str) -> bytes:
         return self.paths.cgroup + b"/pod" + uid.encode()

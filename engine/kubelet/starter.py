@@ -7,7 +7,7 @@ wrong in our own.
 import asyncio
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,12 +21,13 @@ from engine.kubelet.downward import ConfigError
 from engine.kubelet.environment import References, environment
 from engine.kubelet.folders import PodFolders
 from engine.kubelet.node import CLUSTER_DOMAIN, LocalNode
+from engine.kubelet.privileges import EVERY_DEVICE, base_spec, is_privileged, pids_of
 from engine.kubelet.stopping import stop_signal
 from engine.kubelet.subpath import ensure
 from engine.kubelet.volumes import Mountable
+from engine.runtime.cgroup.api import Resources
 from engine.runtime.plan import Target, compile, prepare
 from engine.runtime.runtime import ContainerConfig, ContainerState, StartError
-from engine.runtime.spec import default_spec
 from engine.runtime.trace import keep
 from engine.types.containers import Container
 from engine.types.pods import Pod
@@ -49,6 +50,9 @@ class PodGround:
     ip: str
     references: References
     volumes: Mapping[str, Mountable]
+    shm: Path | None = None
+    ids: Mapping[str, str] = field(default_factory=dict)
+    """Of its containers that run, by name."""
 
 
 UID = "io.kubernetes.pod.uid"
@@ -90,15 +94,18 @@ async def start(
     try:
         (rootfs, accounts), _ = await asyncio.gather(
             asyncio.to_thread(_lay_out, node, ground, container, attempt, lowerdirs, variables),
-            _prepare(node, ground, id),
+            _prepare(node, ground, container, id),
         )
         around = Surroundings(
-            hostname=etc.hostname(ground.pod),
+            hostname=etc.hostname(ground.pod, node.config.name, CLUSTER_DOMAIN),
             environment=variables,
             node_memory=node.config.memory,
             volumes=ground.volumes,
             accounts=accounts,
             termination_log=ground.folders.words(container.name, attempt),
+            devices=node.devices if is_privileged(container) else (),
+            held=node.held,
+            shm=ground.shm,
         )
         spec = container_spec(ground.pod, container, image.config, around)
         plan = compile(spec, _target(node, ground, container, rootfs, id))
@@ -127,15 +134,26 @@ async def start(
         raise NotStarted("CreateContainerError", str(error)) from error
 
 
-async def _prepare(node: LocalNode, ground: PodGround, id: str) -> None:
-    """Have what all containers have in common made while this one's own is being laid out."""
+async def _prepare(node: LocalNode, ground: PodGround, container: Container, id: str) -> None:
+    """Have what does not depend on its image made while that is being laid out."""
     uid = ground.pod.metadata.uid
+    if pids_of(ground.pod, container) is not None:
+        return  # it is cloned into what others began
     cgroup = node.pod_cgroup(uid) + b"/" + id.encode()
-    ahead = prepare(
-        default_spec(), container_id=id, sandbox=uid, cgroup=cgroup, hierarchy=node.hierarchy
-    )
+    devices = node.devices if is_privileged(container) else ()
     try:
+        base = base_spec(ground.pod, container, devices=devices, shm=ground.shm)
+        ahead = prepare(
+            base,
+            container_id=id,
+            sandbox=uid,
+            cgroup=cgroup,
+            hierarchy=node.hierarchy,
+            devices=EVERY_DEVICE if is_privileged(container) else None,
+        )
         await node.runtime.prepare(ahead)
+    except ConfigError:
+        return
     except OSError:
         # The start itself, which does without, will say why it cannot be.
         return
@@ -162,8 +180,8 @@ def _lay_out(
     rootfs = create_rootfs(
         lowerdirs,
         folders.container(container.name, attempt),
-        hostname=etc.hostname(pod),
-        hosts=etc.hosts(pod, ground.ip, CLUSTER_DOMAIN),
+        hostname=etc.hostname(pod, node.config.name, CLUSTER_DOMAIN),
+        hosts=etc.hosts(pod, ground.ip, node.config.name, CLUSTER_DOMAIN),
         resolv=etc.resolv_conf(pod, node.resolv_conf(), CLUSTER_DOMAIN),
     )
     for mount in container.volume_mounts:
@@ -186,6 +204,10 @@ def _target(
     node: LocalNode, ground: PodGround, container: Container, rootfs: Rootfs, id: str
 ) -> Target:
     uid = ground.pod.metadata.uid
+    resources = qos.container_resources(container, node.config.milli)
+    if is_privileged(container):
+        fields = resources.fields() | {"devices": EVERY_DEVICE}
+        resources = Resources(**fields)  # type: ignore[arg-type]
     return Target(
         container_id=id,
         sandbox=uid,
@@ -198,5 +220,16 @@ def _target(
         stdin=container.stdin,
         cgroup=node.pod_cgroup(uid) + b"/" + id.encode(),
         hierarchy=node.hierarchy,
-        resources=qos.container_resources(container, node.config.milli),
+        resources=resources,
+        pids=_pids(ground, container),
     )
+
+
+def _pids(ground: PodGround, container: Container) -> str:
+    """As Target.pids. Raise ConfigError when the container that it is to look at does not run."""
+    whose = pids_of(ground.pod, container) or ""
+    if whose in ("", "pod"):
+        return whose
+    if whose not in ground.ids:
+        raise ConfigError(f"targetContainerName: container {whose} is not running")
+    return ground.ids[whose]

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from engine.client.errors import Unreachable
 from engine.kubelet import decision
+from engine.kubelet.etc import HostnameError
 from engine.kubelet.folders import remove_files
 from engine.kubelet.ground import Ground
 from engine.kubelet.lives import Lives
@@ -191,7 +192,14 @@ class PodWorker:
         delays = [] if deadline is None else [deadline]
         try:
             await self._stand()
-        except (VolumeError, NoFreeAddress, TimeoutError, RuntimeFailure, OSError) as error:
+        except (
+            VolumeError,
+            HostnameError,
+            NoFreeAddress,
+            TimeoutError,
+            RuntimeFailure,
+            OSError,
+        ) as error:
             delays.append(self._cannot_stand(error))
         if self._standing is not None:
             # Perhaps as it was before a source went: what runs on it may go on, and start again.
@@ -321,7 +329,7 @@ class PodWorker:
 
     def _warn_of_host_ports(self) -> None:
         ports = [p.host_port for c in self._containers() for p in c.ports if p.host_port]
-        if ports:
+        if ports and not self.pod.spec.host_network:
             text = f"hostPort is not supported: ports {ports} are open at the pod's address only"
             self._event("Warning", "HostPortNotSupported", text)
 

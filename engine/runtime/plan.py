@@ -55,6 +55,8 @@ class Target:
     upper, work     overlay's read-write layer and its scratch folder, both empty
     hosts, hostname, resolv_conf    shown read-write in /etc, when given
     cgroup      relative to every hierarchy's root
+    pids        where the Spec has no pid namespace, whose it is in: the node's (""), the one that
+                its sandbox has ("pod"), or that of the container with this id
     stdin       whether it has an input, for attach; else it reads /dev/null, or its terminal
     userxattr   whether overlay marks by user.* attributes, as it must in a user namespace
     append_layers   whether layers are named one by one; by default as this kernel can
@@ -71,6 +73,7 @@ class Target:
     hosts: Path | None = None
     hostname: Path | None = None
     resolv_conf: Path | None = None
+    pids: str = ""
     stdin: bool = False
     append_layers: bool = field(default_factory=overlay_append)
     userxattr: bool = field(default_factory=in_user_namespace)
@@ -100,6 +103,7 @@ class Preparation:
     host_ops: tuple[Op, ...]
     clone_flags: CLONE
     child_ops: tuple[Op, ...]
+    pids: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +203,7 @@ def compile(spec: Spec, target: Target) -> Plan:
         devices=target.resources.devices,
     )
     fields = vars(before) | {
+        "pids": target.pids,
         "limit_ops": tuple(_limits(target)),
         "child_ops": (
             *before.child_ops,
@@ -293,7 +298,7 @@ def _confine(spec: Spec, machine: str, stdin: bool) -> Iterator[Op]:
     if not posixpath.isabs(asked.cwd):
         raise PlanError(f"process.cwd {asked.cwd!r}: must be an absolute path")
     user = asked.user
-    yield stdio.Terminal(user.uid) if asked.terminal else stdio.Stdio(user.uid, stdin)
+    yield stdio.Terminal(user.uid, True) if asked.terminal else stdio.Stdio(user.uid, stdin)
     yield rootfs.Workdir(os.fsencode(posixpath.normpath(asked.cwd)))
     if asked.rlimits:
         yield process.Rlimits(tuple((r.type, r.soft, r.hard) for r in asked.rlimits))

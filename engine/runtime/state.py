@@ -13,7 +13,10 @@ from engine.runtime.plan import Plan, Preparation
 class SandboxConfig:
     """A pod's shared namespaces. Without `ip` it has a loopback only; `mtu` 0 is the kernel's.
 
-    `cgroup`: the pod's, to be made and removed with the sandbox; b"" when others see to that.
+    cgroup  the pod's, to be made and removed with the sandbox; b"" when others see to that
+    host    which of "network" and "ipc" it has no own one of, but the node's
+    pids    whether it has a pid namespace, too, for containers that want to share one
+    sysctls (name, value) of its own namespaces; whoever asks knows that they are
     """
 
     id: str
@@ -24,6 +27,9 @@ class SandboxConfig:
     bridge: str = "br0"
     mtu: int = 0
     cgroup: bytes = b""
+    host: tuple[str, ...] = ()
+    pids: bool = False
+    sysctls: tuple[tuple[str, str], ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -39,6 +45,9 @@ class SandboxState:
     bridge: str
     mtu: int
     cgroup: bytes
+    host: tuple[str, ...]
+    pids: bool
+    sysctls: tuple[tuple[str, str], ...]
     labels: dict[str, str]
     link: str
     index: int
@@ -129,6 +138,7 @@ def beginning(preparation: Preparation) -> dict[str, Any]:
         "sandbox": preparation.sandbox,
         "cgroup": preparation.cgroup,
         "born": preparation.born,
+        "pids": preparation.pids,
         "host_ops": [op.encode() for op in preparation.host_ops],
         "clone_flags": int(preparation.clone_flags),
         "child_ops": [op.encode() for op in preparation.child_ops],

@@ -25,7 +25,7 @@ _DATAGRAM = 32 * 1024
 _MAX_FDS = 8
 _INLINE, _IN_MEMFD = b"i", b"m"
 
-VERSION = 6
+VERSION = 7
 """Changes with the meaning of any message: an engine speaks only to a keeper of its own version.
 
 All versions have in common "hello" (version, pid, digest of the program, ...), with descriptors of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import time
+from functools import partial
 
 from engine.linux.flags import CLONE
-from engine.linux.namespace import setns
 from engine.linux.pidfd import pidfd_send_signal
 from engine.runtime import child
 from engine.runtime.keeper.logs import Log
@@ -23,7 +23,7 @@ from engine.runtime.ops.stdio import Stdio, Terminal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any
 
     from engine.runtime.keeper.prepared import Prepared
     from engine.runtime.keeper.start import Ground
@@ -48,20 +48,31 @@ _REPEATED = frozenset(
 
 
 # Of `config` what is needed as long as the container runs, beside the operations above.
-_KEPT = ("id", "sandbox", "cgroup", "born", "labels", "log_path")
+_KEPT = ("id", "sandbox", "cgroup", "born", "clone_flags", "labels", "log_path")
+
+
+_OVER = {"born": False, "clone_flags": 0, "child_ops": []}
 
 
 class Container:
     """`config` is what runtime.py sends: the plan, encoded, and where it belongs."""
 
-    def __init__(self, config: dict[str, Any], ground: Ground, namespaces: dict[str, int]) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        ground: Ground,
+        namespaces: dict[str, int],
+        pids: int = -1,
+    ) -> None:
+        """`pids`: a pidfd whose pid namespace it is born in, where it does not get its own."""
         self.id: str = config["id"]
         self.sandbox: str = config["sandbox"]
         self.cgroup: bytes = config["cgroup"]
         self._config = {name: config[name] for name in _KEPT}
         self._born: bool = config["born"]
         self._ground = ground
-        self._start: Start | None = Start(ground, config, namespaces)
+        self._own_pids = bool(config["clone_flags"] & CLONE.NEWPID)
+        self._start: Start | None = Start(ground, config, namespaces, pids)
         self._streams: Streams | None = None
         self._process: Process | None = None
         self._again: list[tuple[Any, ...]] = [
@@ -87,7 +98,7 @@ class Container:
     @classmethod
     def ended(cls, state: dict[str, Any], ground: Ground) -> Container:
         """One of which only its last state is left."""
-        container = cls({**state, "born": False, "child_ops": []}, ground, {})
+        container = cls({**state, **_OVER}, ground, {})
         container.state, container._start = state, None
         return container
 
@@ -185,6 +196,9 @@ class Container:
         self._process.on_exit = exited
 
     def _exited(self, code: int | None, number: int | None) -> None:
+        if not self._own_pids:
+            # What it has begun in a namespace of others does not end with it.
+            self._ground.hierarchy.kill(self.cgroup)
         self._drain()
         self.state["finished_at"] = time.time()
         self.state["exit_code"] = code
@@ -221,15 +235,16 @@ class Container:
 
     def signal(self, number: int) -> None:
         """To its first process. Raise OSError(ESRCH) when that has ended."""
-        pidfd_send_signal(self._pidfd(), number)
+        pidfd_send_signal(self.held(), number)
 
     def pause(self, paused: bool) -> None:
         """Stop all its processes where they are, or let them go on. Raise OSError(ESRCH)."""
-        self._pidfd()
+        self.held()
         self._ground.hierarchy.freeze(self.cgroup, paused)
         self.state["paused"] = paused
 
-    def _pidfd(self) -> int:
+    def held(self) -> int:
+        """The pidfd of its first process, which stays ours. Raise OSError(ESRCH)."""
         if self._process is None or self._process.pidfd < 0:
             raise OSError(errno.ESRCH, "it is not running", self.id)
         return self._process.pidfd
@@ -237,7 +252,7 @@ class Container:
     def attach(self, outputs: dict[str, int]) -> tuple[bool, int]:
         """Copy its outputs into these pipes from now on. Gives whether it has a terminal, and the
         descriptor that writes to it, which stays ours, or -1. Raise OSError(ESRCH)."""
-        self._pidfd()
+        self.held()
         assert self._streams is not None
         for name, fd in outputs.items():
             self._streams.attach(name, os.dup(fd))
@@ -252,14 +267,12 @@ class Container:
         self,
         argv: tuple[bytes, ...],
         context: Context,
-        own_pid_namespace: int,
         on_start: Callable[[Any], None],
         on_exit: Callable[[int | None, int | None], None],
     ) -> Process:
         """Run another process in it, confined as the first one, on the pipes or the console that
-        are in `context`. `own_pid_namespace`: where to return to, -1 when we may not. Raise
-        StartFailure, OSError."""
-        context.pidfd = pidfd = self._pidfd()
+        are in `context`. Raise StartFailure, OSError."""
+        context.pidfd = pidfd = self.held()
         if self.state["paused"]:
             # It would be born frozen, and whoever asked would wait for ever.
             raise OSError(errno.EBUSY, "it is paused: resume it first", self.id)
@@ -268,19 +281,8 @@ class Container:
         process.ops, process.on_start, process.on_exit = ops, on_start, on_exit
         cgroup = self._ground.hierarchy.directory_fd(self.cgroup) if self._born else None
         open_files = self._ground.open_files
-
-        def become() -> NoReturn:
-            child.run(ops, context, open_files)
-
-        if own_pid_namespace < 0:
-            process.clone(0, cgroup, context, become, guided=pidfd)
-        else:
-            # Only children enter a pid namespace: ours, from here until we are back.
-            setns(pidfd, CLONE.NEWPID)
-            try:
-                process.clone(0, cgroup, context, become)
-            finally:
-                setns(own_pid_namespace, CLONE.NEWPID)
+        run = partial(child.run, ops, context, open_files)
+        process.clone(0, cgroup, context, run, pids=pidfd)
         process.let_go()
         return process
 
@@ -291,7 +293,7 @@ class Container:
         terminal, env = context.console >= 0, last.env
         if terminal and not any(entry.startswith(b"TERM=") for entry in env):
             env = (*env, b"TERM=xterm")
-        stdio = Terminal(uid) if terminal else Stdio(uid, context.stdin >= 0)
+        stdio = Terminal(uid, False) if terminal else Stdio(uid, context.stdin >= 0)
         return [join, JoinContainer(), stdio, *confine, Exec(argv, env)]
 
     def pids(self) -> list[int]:

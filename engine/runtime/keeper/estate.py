@@ -172,6 +172,7 @@ class Estate:
         """After the last adopt(): end whatever else runs in the node's cgroup. Gives how many
         cgroups that were. Raise OSError for one that cannot be removed."""
         ours = {container.cgroup for container in self.containers.values()}
+        ours |= {sandbox.pause_cgroup for sandbox in self.sandboxes.values()}
         above = {sandbox.config["cgroup"] for sandbox in self.sandboxes.values()}
         return self._end_others(self._cgroup, ours, above)
 

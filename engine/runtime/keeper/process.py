@@ -10,7 +10,7 @@ import socket
 import time
 
 from engine.linux.flags import CLONE
-from engine.linux.namespace import clone3, setns
+from engine.linux.namespace import clone3, in_user_namespace, setns
 from engine.linux.pidfd import pidfd_exit_status, pidfd_open, pidfd_send_signal
 from engine.linux.process import has_executed, zombie_status
 from engine.runtime import child, wire
@@ -36,6 +36,21 @@ class Died(StartFailure):
 
 def _nobody(*_: object) -> None:
     """Whoever is not interested."""
+
+
+def _among(pids: int, flags: int, cgroup: int | None) -> tuple[int, int]:
+    """clone3(2) into the pid namespace of another process. Only children enter one: ours, from here
+    until we are back."""
+    own = os.open(b"/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    pid = -1
+    try:
+        setns(pids, CLONE.NEWPID)
+        pid, pidfd = clone3(flags, cgroup=cgroup)
+    finally:
+        if pid:
+            setns(own, CLONE.NEWPID)
+        os.close(own)
+    return pid, pidfd
 
 
 def _guided(pids: int, flags: int, cgroup: int | None) -> tuple[int, int]:
@@ -116,18 +131,20 @@ class Process:
         context: Context,
         run: Callable[[], NoReturn],
         *,
-        guided: int = -1,
+        pids: int = -1,
     ) -> None:
         """`run` is all that the child does, with `context`; `cgroup`: the v2 one to be born in,
-        closed here; `guided`: a process in whose pid namespace it is born, by a guide's help. Raise
-        OSError when it cannot be cloned."""
+        closed here; `pids`: a process in whose pid namespace it is born, as a pidfd. Raise OSError
+        when it cannot be cloned."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                if guided < 0:
+                if pids < 0:
                     self.pid, self.pidfd = clone3(flags, cgroup=cgroup)
+                elif in_user_namespace():
+                    self.pid, self.pidfd = _guided(pids, flags, cgroup)
                 else:
-                    self.pid, self.pidfd = _guided(guided, flags, cgroup)
+                    self.pid, self.pidfd = _among(pids, flags, cgroup)
             except OSError:
                 ours.close()
                 raise

@@ -72,6 +72,26 @@ class Spares:
         finally:
             setns(self._home["uts"], CLONE.NEWUTS)
 
+    def of_node(self, kind: str) -> int:
+        """The node's own namespace; the caller's descriptor."""
+        return os.dup(self._home[kind])
+
+    def set(self, namespaces: dict[str, int], sysctls: tuple[tuple[str, str], ...]) -> None:
+        """Write settings of these network and ipc namespaces. Raise OSError naming the setting."""
+        kinds = ("network", "ipc")
+        try:
+            for kind in kinds:
+                setns(namespaces[kind], _KINDS[kind])
+            for name, value in sysctls:
+                file = "/proc/sys/" + name.replace(".", "/")
+                try:
+                    _write(file.encode(), value.encode(), missing_ok=False)
+                except OSError as error:
+                    raise OSError(error.errno, error.strerror, f"sysctl {name}={value}") from None
+        finally:
+            for kind in kinds:
+                setns(self._home[kind], _KINDS[kind])
+
     def _fit(self) -> None:
         """One more or one less; what is asked for meanwhile comes first."""
         since = time.monotonic() - _MEMORY_S
@@ -127,10 +147,12 @@ def trust_no_router() -> None:
     _write(_ADVERTISED, b"0")
 
 
-def _write(file: bytes, value: bytes) -> None:
+def _write(file: bytes, value: bytes, *, missing_ok: bool = True) -> None:
     try:
         fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
     except FileNotFoundError:
+        if not missing_ok:
+            raise
         # A kernel built without IPv4, or one that has not got the setting.
         return
     try:

@@ -52,13 +52,17 @@ class Start:
     on_start    is told the trace, or a StartFailure, after which nothing is left but the cgroup
     """
 
-    def __init__(self, ground: Ground, config: dict[str, Any], namespaces: dict[str, int]) -> None:
+    def __init__(
+        self, ground: Ground, config: dict[str, Any], namespaces: dict[str, int], pids: int
+    ) -> None:
+        """`pids`: a pidfd whose pid namespace it is born in, or -1."""
         self.process = Process(ground.loop)
         self.streams: Streams | None = None
         self.on_start: Callable[[Any], None]
         self._ground = ground
         self._config = config
         self._namespaces = namespaces
+        self._pids = pids
         self._log: Log | None = None
         self._begun: list[Timed] = []
         self._limits: list[Timed] = []
@@ -168,6 +172,7 @@ class Start:
                     ground.open_files,
                     doorstep=ground.doorstep,
                 ),
+                pids=self._pids,
             )
         except OSError as error:
             raise failure("clone", config["id"], error) from None

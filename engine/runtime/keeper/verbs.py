@@ -10,7 +10,7 @@ from functools import partial
 
 from engine.linux import netlink
 from engine.linux.flags import CLONE
-from engine.linux.namespace import in_user_namespace, setns
+from engine.linux.namespace import setns
 from engine.runtime.cgroup.api import Resources
 from engine.runtime.keeper.client import Request
 from engine.runtime.keeper.container import Container
@@ -49,9 +49,6 @@ class Verbs:
         self._hierarchy = ground.hierarchy
         self._cgroup = cgroup
         self._estate = estate
-        self._pid_namespace = -1
-        if not in_user_namespace():
-            self._pid_namespace = os.open(b"/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         trust_no_router()
         self._node = netlink.connect()
         netlink.request(self._node, netlink.link_up(_LO))
@@ -61,13 +58,7 @@ class Verbs:
         id = config["id"]
         if id in self._estate.sandboxes:
             raise OSError(errno.EEXIST, "there is already a sandbox of that id", id)
-        sandbox = Sandbox.made(config, self._spares, self._node)
-        try:
-            if config["cgroup"]:
-                self._hierarchy.create(config["cgroup"])
-        except OSError:
-            sandbox.close()
-            raise
+        sandbox = Sandbox.made(config, self._spares, self._node, self._hierarchy)
         self._estate.add_sandbox(sandbox)
         return sandbox.state()
 
@@ -79,6 +70,7 @@ class Verbs:
         if inside:
             raise OSError(errno.EBUSY, f"it still has containers: {', '.join(inside)}", id)
         self.waiting.drop_all(sandbox=id)
+        sandbox.end_processes()
         if sandbox.config["cgroup"]:
             self._hierarchy.remove(sandbox.config["cgroup"], timeout=0.5)
         self._estate.remove_sandbox(id)
@@ -115,8 +107,9 @@ class Verbs:
             raise OSError(errno.EEXIST, "there is already a container of that id", id)
         if sandbox is None:
             raise OSError(errno.ENOENT, "there is no such sandbox", config["sandbox"])
+        pids = self._pids_of(config["pids"], sandbox)
         prepared = self.waiting.take(config)
-        container = Container(config, self._ground, sandbox.namespaces)
+        container = Container(config, self._ground, sandbox.namespaces, pids)
         return self._begin(request, container, partial(container.start, prepared))
 
     def _begin(
@@ -142,6 +135,16 @@ class Verbs:
             self._forget(container)
             raise
         return LATER
+
+    def _pids_of(self, whose: str, sandbox: Sandbox) -> int:
+        """What to enter before a container is cloned: -1 for nothing. Raise OSError."""
+        if not whose:
+            return -1
+        if whose != "pod":
+            return self._container(whose).held()
+        if "pids" not in sandbox.namespaces:
+            raise OSError(errno.ENOENT, "has no pid namespace to share", sandbox.config["id"])
+        return sandbox.namespaces["pids"]
 
     def _forget(self, container: Container) -> None:
         """One that never ran."""
@@ -172,7 +175,7 @@ class Verbs:
 
         ended = estate.exec_end(running)
         try:
-            running.process = container.exec(argv, context, self._pid_namespace, started, ended)
+            running.process = container.exec(argv, context, started, ended)
         except BaseException:
             estate.exec_ended(running)
             raise

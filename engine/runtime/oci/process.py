@@ -83,7 +83,7 @@ def become(
     uid, gid = _id(user.get("uid")), _id(user.get("gid"))
     if process.get("terminal").flag():
         size = process.get("consoleSize")
-        yield Console(uid, (size.get("width").number(0), size.get("height").number(0)), own_console)
+        yield Console(uid, own_console, (size.get("width").number(0), size.get("height").number(0)))
     else:
         yield OwnStdio(uid)
     cwd = process.get("cwd").text()

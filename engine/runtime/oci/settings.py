@@ -10,11 +10,8 @@ import struct
 
 from engine.linux import terminal
 from engine.linux.call import syscall
-from engine.linux.flags import AT, OPEN_TREE
-from engine.linux.mount import open_tree
 from engine.linux.namespace import setdomainname, sethostname
 from engine.runtime.oci.document import Value
-from engine.runtime.ops import rootfd
 from engine.runtime.ops.base import Context, Op, quoted, shown
 from engine.runtime.ops.process import Exec
 from engine.runtime.ops.stdio import Terminal
@@ -101,12 +98,12 @@ class OwnStdio(Op):
 
 
 class Console(Terminal):
-    """Of `size` (columns, rows) unless that is (0, 0); `bind`: it is /dev/console too."""
+    """Of `size` (columns, rows) unless that is (0, 0)."""
 
     NAME = "console"
     uid: int
+    console: bool
     size: tuple[int, int]
-    bind: bool
 
     def _prepare(self, root: int, master: int, slave: int) -> None:
         # Others hold it now, who may not expect what openat2() needed.
@@ -114,15 +111,7 @@ class Console(Terminal):
         fcntl.fcntl(master, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)
         if any(self.size):
             terminal.resize(master, *self.size)
-        if self.bind:
-            # By descriptors alone: what an image has there leads nowhere (CVE-2025-52565).
-            target = rootfd.file(root, _CONSOLE, symlinks=False)
-            if stat.S_ISDIR(os.fstat(target).st_mode):
-                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), _CONSOLE)
-            rootfd.attach(open_tree(slave, b"", OPEN_TREE.CLONE | AT.EMPTY_PATH), target)
-
-
-_CONSOLE = b"/dev/console"
+        super()._prepare(root, master, slave)
 
 
 class FindExecutable(Op):

@@ -7,12 +7,15 @@ import os
 import stat
 
 from engine.linux import terminal
+from engine.linux.flags import AT, OPEN_TREE
+from engine.linux.mount import open_tree
 from engine.linux.path import openat2
 from engine.linux.unix import send_fds
 from engine.runtime.ops import rootfd
 from engine.runtime.ops.base import Context, Op
 
 _PTMX = os.makedev(5, 2)
+_CONSOLE = b"/dev/console"
 
 
 class Stdio(Op):
@@ -53,12 +56,13 @@ def _read_nothing() -> None:
 class Terminal(Op):
     """A pseudoterminal of the container's own devpts, which becomes the session's; the master goes
     to whoever asked, over the socket `context.console` (as the OCI's console socket). No path of
-    the container names the other end (CVE-2025-52565)."""
+    the container names the other end (CVE-2025-52565). `console`: it is /dev/console too."""
 
     NAME = "terminal"
     PHASE = "confine"
     STREAMS = True
     uid: int
+    console: bool
 
     def apply(self, context: Context) -> None:
         root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -74,12 +78,23 @@ class Terminal(Op):
 
     def _prepare(self, root: int, master: int, slave: int) -> None:
         """Before it is anybody's."""
+        if self.console:
+            bind_console(root, slave)
 
     def describe(self) -> str:
         return "take a new terminal of the container's own /dev/pts, the log at its other end"
 
     def shell(self) -> str:
         return "exec setsid --ctty script -qf LOG"
+
+
+def bind_console(root: int, slave: int) -> None:
+    """Show a terminal at /dev/console, by descriptors alone: what an image has there leads nowhere
+    (CVE-2025-52565)."""
+    target = rootfd.file(root, _CONSOLE, symlinks=False)
+    if stat.S_ISDIR(os.fstat(target).st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), _CONSOLE)
+    rootfd.attach(open_tree(slave, b"", OPEN_TREE.CLONE | AT.EMPTY_PATH), target)
 
 
 def new_terminal(root: int) -> tuple[int, int]:

@@ -249,16 +249,3 @@ async def test_users_and_privileges(cluster: Cluster) -> None:
     assert lines[3] == "0000000000000000"
     assert "Read-only file system" in lines[4]
     assert lines[5:] == ["1", "/", "wrote"]
-
-
-async def test_privileged_is_refused_with_a_reason(cluster: Cluster) -> None:
-    await cluster.run("root", {"command": ["true"], "securityContext": {"privileged": True}})
-    pod = await cluster.until(
-        "root",
-        lambda p: (
-            p.status.container_statuses and p.status.container_statuses[0].state.waiting.message
-        ),
-    )
-    waiting = pod.status.container_statuses[0].state.waiting
-    assert waiting.reason == "CreateContainerConfigError"
-    assert "privileged is not supported" in waiting.message

@@ -165,11 +165,10 @@ def test_seccomp() -> None:
 @pytest.mark.parametrize(
     ("container", "pod", "message"),
     [
-        ({"securityContext": {"privileged": True}}, {}, "privileged is not supported"),
         ({"securityContext": {"procMount": "Unmasked"}}, {}, "procMount"),
-        ({}, {"hostNetwork": True}, "hostNetwork is not supported"),
-        ({}, {"hostPID": True}, "hostPID is not supported"),
-        ({}, {"shareProcessNamespace": True}, "shareProcessNamespace is not supported"),
+        ({}, {"hostUsers": False}, "hostUsers"),
+        ({"securityContext": {"seLinuxOptions": {"level": "s0"}}}, {}, "seLinuxOptions"),
+        ({}, {"securityContext": {"appArmorProfile": {"type": "Localhost"}}}, "appArmorProfile"),
         ({"volumeMounts": [{"name": "x", "mountPath": "/x"}]}, {}, "no volume of that name"),
         ({"livenessProbe": {"grpc": {"port": 1}}}, {}, "grpc"),
     ],

@@ -129,7 +129,7 @@ def test_a_subpath_is_made_inside_its_volume(tmp_path: Path) -> None:
 
 def test_hosts() -> None:
     made = pod(subdomain="sub", hostAliases=[{"ip": "1.2.3.4", "hostnames": ["one", "two"]}])
-    text = etc.hosts(made, "10.0.1.2", "cluster.local").decode()
+    text = etc.hosts(made, "10.0.1.2", "node-1", "cluster.local").decode()
     assert "127.0.0.1\tlocalhost\n" in text
     assert "10.0.1.2\tweb-1.sub.shop.svc.cluster.local\tweb-1\n" in text
     assert text.endswith("1.2.3.4\tone\ttwo\n")
@@ -138,8 +138,8 @@ def test_hosts() -> None:
 def test_a_hostname_is_at_most_63_characters() -> None:
     made = pod()
     made.metadata.name = "a" * 62 + "-b"
-    assert etc.hostname(made) == "a" * 62
-    assert etc.hostname(pod(hostname="own")) == "own"
+    assert etc.hostname(made, "node-1", "cluster.local") == "a" * 62
+    assert etc.hostname(pod(hostname="own"), "node-1", "cluster.local") == "own"
 
 
 HOST = "nameserver 127.0.0.53\nnameserver 192.0.2.1\nsearch lan home\noptions edns0\n"

@@ -43,6 +43,7 @@ OURS = {
     "engine.runtime.keeper.container",
     "engine.runtime.keeper.logs",
     "engine.runtime.keeper.loop",
+    "engine.runtime.keeper.pause",
     "engine.runtime.keeper.prepared",
     "engine.runtime.keeper.process",
     "engine.runtime.keeper.sandbox",
