@@ -91,7 +91,8 @@ async def test_containers_that_share_their_processes(cluster: Cluster) -> None:
     sees what the container does."""
     look = (
         "until [ -e /dev/shm/up ]; do sleep 0.01; done; tr '\\0' '\\n' </proc/1/cmdline;"
-        " grep -l tail /proc/[0-9]*/comm 2>/dev/null | wc -l; echo ready; touch /dev/shm/seen; sleep 1000"
+        " grep -l tail /proc/[0-9]*/comm 2>/dev/null | wc -l; echo ready;"
+        " touch /dev/shm/seen; sleep 1000"
     )
     other = (
         "tail -f /dev/null & touch /dev/shm/up; until [ -e /dev/shm/seen ]; do sleep 0.01; done;"
