@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import os
 import pty
@@ -130,3 +131,55 @@ async def test_without_a_connection_nothing_is_lent() -> None:
         driver.fake.reachable = False
         await driver.press("x")
         assert "connection refused" in driver.text()
+
+
+async def test_any_command_can_be_run_and_what_it_said_be_read(
+    keyboard: Keyboard, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with running() as driver:
+        notes = lent(driver, monkeypatch)
+        await goto(driver, "pods /x7k2p")
+        await driver.press("exclamation_mark")
+        await driver.press(*["backspace"] * 20, "p", "s", "space", "minus", "e")
+        driver.app.post_message(key_event("enter"))
+        await driver.until(lambda: keyboard.raw)
+        driver.fake.shell.ends(0)
+        await driver.until(lambda: not keyboard.raw)
+        assert notes == ["lent"]
+        keyboard.type(b"\n")
+        await driver.until(lambda: len(notes) == 2)
+        await driver.settle()
+        assert "command=ps&command=-e" in driver.fake.requests[-1][1]
+        last = driver.screen.journal.entries[-1].line
+        assert last.startswith("kubectl exec -it web-")
+        assert last.endswith("-c web -n default -- ps -e")
+    assert "exit code 0; Enter comes back" in capfd.readouterr().out
+
+
+async def test_its_own_process_is_attached_to_and_left(
+    keyboard: Keyboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running() as driver:
+        notes = lent(driver, monkeypatch)
+        pod = next(p for key, p in driver.fake.objects["pods"].items() if "x7k2p" in key)
+        changed = copy.deepcopy(pod)
+        changed["spec"]["containers"][0] |= {"tty": True, "stdin": True}
+        driver.fake.put("pods", changed)
+        key = f"default/{pod['metadata']['name']}"
+        await driver.until(lambda: driver.screen.cluster.pods()[key].spec.containers[0].tty)
+        await goto(driver, "pods /x7k2p")
+        driver.app.post_message(key_event("a"))
+        await driver.until(lambda: keyboard.raw)
+        keyboard.type(b"hi\x10\x11")
+        await driver.until(lambda: len(notes) == 2)
+        await driver.settle()
+        assert driver.fake.shell.typed == b"hi"
+        assert "/attach?" in driver.fake.requests[-1][1]
+
+
+async def test_a_container_without_a_terminal_is_not_attached_to() -> None:
+    async with running() as driver:
+        await goto(driver, "pods /x7k2p")
+        await driver.press("a")
+        assert "web has no terminal (tty, stdin)" in driver.text()
+        assert all(method != "SOCKET" for method, _, _ in driver.fake.requests)

@@ -14,6 +14,7 @@ from . import (  # noqa: F401
     nodes,
     objects,
     tables,
+    terminal,
     workloads,
 )
 from .command import COMMANDS

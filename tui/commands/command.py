@@ -121,6 +121,7 @@ SIGNS = {
     "right_square_bracket": "]",
     "minus": "-",
     "plus": "+",
+    "exclamation_mark": "!",
     "equals_sign": "=",
     "backslash": "\\",
     "at": "@",

@@ -104,29 +104,6 @@ def part_of(desk: Desk, pod: Pod) -> str:
 
 
 @command(
-    "shell",
-    "s",
-    "x",
-    title="Shell",
-    help="A shell in its container: bash, else sh",
-    hint="shell",
-    rank=3,
-    on=PODS,
-    group="Object",
-    changes=True,
-)
-async def shell(desk: Desk) -> None:
-    if (found := _pod(desk)) is None:
-        return
-    key, pod = found
-    part = part_of(desk, pod)
-    if not any(s.name == part and s.state.running for s in pod.status.container_statuses or ()):
-        desk.flash(f"{part} of {key} does not run", "warn")
-        return
-    await desk.shell(key, part)
-
-
-@command(
     "events-of",
     "v",
     title="Events of it",

@@ -13,7 +13,7 @@ from .checklist import Checklist
 from .editor import EditorFailure, edit_text
 from .review import Review
 from .saving import save
-from .shell import open_shell
+from .shell import attach_to, open_shell, run_command
 
 if TYPE_CHECKING:
     from .main import MainScreen
@@ -82,3 +82,15 @@ class Asking:
         problem = await open_shell(self._screen.podarium, namespace, name, part)
         if problem:
             self._screen.flash(problem, "bad")
+
+    async def attach(self, key: str, part: str) -> None:
+        namespace, _, name = key.rpartition("/")
+        problem = await attach_to(self._screen.podarium, namespace, name, part)
+        if problem:
+            self._screen.flash(problem, "warn")
+
+    async def run(self, key: str, part: str, command: Sequence[str]) -> None:
+        namespace, _, name = key.rpartition("/")
+        problem = await run_command(self._screen.podarium, namespace, name, part, command)
+        if problem:
+            self._screen.flash(problem, "warn")
