@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.images.errors import ImageError
 from engine.images.types import Digest
 
 _SCHEMA = """
@@ -40,6 +41,7 @@ PRAGMA user_version = 2;
 """
 _VERSIONS = (_SCHEMA, _LEASES)
 _BUSY_SECONDS = 30
+_FULL = sqlite3.SQLITE_FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +193,13 @@ class Catalog:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error) and error.sqlite_errorcode == _FULL:
+                    raise ImageError("the image store's catalog: no space left") from error
                 raise
-            self._db.execute("COMMIT")

@@ -232,7 +232,7 @@ def main() -> int:
     options = parser.parse_args()
     start = time.monotonic()
     try:
-        with contextlib.closing(ImageStore(options.root)) as store:
+        with contextlib.closing(ImageStore(options.root, apart=False)) as store:
             done = build(store, force=options.force)
     except (ImageError, OSError) as error:
         print(f"host image: {error}", file=sys.stderr)

@@ -24,6 +24,7 @@ from engine.images.catalog import Catalog, ImageRow
 from engine.images.checking import Finding, check
 from engine.images.collecting import Garbage, Reclaimed, Usage, garbage, usage
 from engine.images.errors import BadImage, BadLayer, BadReference, ImageNotFound
+from engine.images.layers.apart import Maker
 from engine.images.layers.index import LayerIndex
 from engine.images.layers.mounts import trees
 from engine.images.layers.pool import LayerPool
@@ -48,16 +49,20 @@ _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 class ImageStore:
     """The images under `root`, made when it is not there. Safe to use from several threads.
 
-    `driver` makes layers ready: one of layers.drivers.DRIVERS.
+    `driver` makes layers ready: one of layers.drivers.WANTED; `apart`, in a process of its own, as
+    is right for strangers' bytes (see layers/apart.py).
     """
 
-    def __init__(self, root: Path, *, driver: str = "auto", limits: Limits | None = None) -> None:
+    def __init__(
+        self, root: Path, *, driver: str = "auto", apart: bool = True, limits: Limits | None = None
+    ) -> None:
         self.root = root.absolute()
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(self.root, 0o700)
         for name in ("blobs", "blobs/sha256", "layers", "tmp", "locks", "leases"):
             (self.root / name).mkdir(mode=0o700, exist_ok=True)
         self.blobs = BlobStore(self.root)
+        self._apart = apart
         self.layers = LayerPool(self.root, driver, limits or Limits())
         with locked(self.root / "locks" / "catalog"):  # SQLite does not wait for who makes a WAL
             self._catalog = Catalog(self.root / "images.sqlite")
@@ -184,27 +189,29 @@ class ImageStore:
         Call it within busy(). Raise as prepare() does.
         """
 
-        def plain(number: int) -> Iterator[bytes]:
-            return self._unpacked(image.layers[number])
+        def packed(number: int) -> Iterator[bytes]:
+            return self._blob(image.layers[number])
 
         try:
-            return self.ready_stack([layer.diff_id for layer in image.layers], plain)
+            return self.ready_stack([layer.diff_id for layer in image.layers], packed)
         except (BadImage, BadLayer) as error:
             raise type(error)(f"{image.reference}: {error}") from error
 
     def ready_stack(
-        self, diff_ids: Sequence[Digest], plain: Callable[[int], Iterable[bytes]]
+        self, diff_ids: Sequence[Digest], packed: Callable[[int], Iterable[bytes]]
     ) -> list[Path]:
-        """As ready(), by the layers' diff ids, and by what gives the plain archive of each."""
+        """As ready(), by the layers' diff ids, and by what gives the bytes of each one's blob."""
         layers: list[Path] = []
         pairs = zip(diff_ids, chain_ids(tuple(diff_ids)), strict=True)
-        for number, (diff_id, chain_id) in enumerate(pairs):
-            try:
-                path = self.layers.prepare(diff_id, chain_id, layers, partial(plain, number))
-            except (BadImage, BadLayer) as error:
-                raise type(error)(f"layer {number + 1} ({diff_id}): {error}") from error
-            facts = self.layers.facts(diff_id, chain_id)
-            layers = [path, *([] if facts and facts.opaque else layers)]
+        with Maker(apart=self._apart) as maker:
+            for number, (diff_id, chain_id) in enumerate(pairs):
+                blob = partial(packed, number)
+                try:
+                    path = self.layers.prepare(diff_id, chain_id, layers, blob, maker)
+                except (BadImage, BadLayer) as error:
+                    raise type(error)(f"layer {number + 1} ({diff_id}): {error}") from error
+                facts = self.layers.facts(diff_id, chain_id)
+                layers = [path, *([] if facts and facts.opaque else layers)]
         return layers
 
     def indexes(self, image: Image) -> list[LayerIndex]:
@@ -284,15 +291,10 @@ class ImageStore:
         with locked(self.root / "locks" / "store", shared=True):
             yield
 
-    def _unpacked(self, layer: Layer) -> Iterator[bytes]:
+    def _blob(self, layer: Layer) -> Iterator[bytes]:
         descriptor = self.blobs.open(layer.digest)
         try:
-            blob = stream.verified(stream.read(descriptor), layer.digest, layer.size, "blob")
-            if layer.digest == layer.diff_id:  # not compressed, and just verified
-                yield from blob
-            else:
-                plain = stream.ahead(stream.inflated(blob, "blob"))
-                yield from stream.verified_diff(plain, layer.diff_id)
+            yield from stream.verified(stream.read(descriptor), layer.digest, layer.size, "blob")
         finally:
             os.close(descriptor)
 

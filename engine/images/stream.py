@@ -31,6 +31,8 @@ def first_module(*names: str) -> Any:
 _zlib = first_module("isal.isal_zlib", "zlib")
 
 CHUNK = 1 << 20
+# An archive of nothing but zeros grows 1,032 times by gzip; below a gigabyte that does no harm.
+_RATIO, _LITTLE = 1000, 1 << 30
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _BZIP2 = b"BZh"
@@ -117,6 +119,26 @@ def ahead(chunks: Iterable[bytes], depth: int = 4) -> Iterator[bytes]:
             end = made.get()
     if end is not None:
         raise end
+
+
+class Expansion:
+    """How much a stream grew: of what is packed, and of what came of it, one stage each."""
+
+    def __init__(self) -> None:
+        self._packed = self._plain = 0
+
+    def packed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._packed += len(chunk)
+            yield chunk
+
+    def plain(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Raise BadLayer when it grows as no honest archive does."""
+        for chunk in chunks:
+            self._plain += len(chunk)
+            if self._plain > _LITTLE and self._plain > _RATIO * self._packed:
+                raise BadLayer(f"{self._packed} bytes grew to more than {self._plain}: a bomb")
+            yield chunk
 
 
 def suffix(magic: bytes) -> str:

@@ -50,6 +50,7 @@ class Limits:
     kept: int = 64 << 20  # bytes of all attributes and links together: they are held in memory
     link: int = 4095  # PATH_MAX
     segments: int = 100_000  # of one sparse file
+    reserve: int = 64 << 20  # bytes of the disk that are left free
 
 
 @dataclass(slots=True)

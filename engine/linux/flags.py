@@ -129,6 +129,27 @@ class SECCOMP_FILTER_FLAG(IntFlag):
     WAIT_KILLABLE_RECV = 32
 
 
+class LANDLOCK_ACCESS_FS(IntFlag):
+    """landlock_add_rule(2)."""
+
+    EXECUTE = 1
+    WRITE_FILE = 1 << 1
+    READ_FILE = 1 << 2
+    READ_DIR = 1 << 3
+    REMOVE_DIR = 1 << 4
+    REMOVE_FILE = 1 << 5
+    MAKE_CHAR = 1 << 6
+    MAKE_DIR = 1 << 7
+    MAKE_REG = 1 << 8
+    MAKE_SOCK = 1 << 9
+    MAKE_FIFO = 1 << 10
+    MAKE_BLOCK = 1 << 11
+    MAKE_SYM = 1 << 12
+    REFER = 1 << 13
+    TRUNCATE = 1 << 14
+    IOCTL_DEV = 1 << 15
+
+
 class PR(IntEnum):
     """prctl(2)."""
 

@@ -311,6 +311,7 @@ class _Unpacking:
             if tree.is_whiteout(node):
                 directory, name = self._place(tree.path(node))
                 os.mknod(name, stat.S_IFCHR, WHITEOUT_DEVICE, dir_fd=directory)
+                os.utime(name, ns=(0, 0), dir_fd=directory, follow_symlinks=False)
             elif node in tree.kids:
                 entry = tree.entry(node)
                 # A directory that only a mark speaks of is not there yet.

@@ -12,24 +12,22 @@ from functools import partial
 from pathlib import Path
 
 from engine.images.errors import ImageError
-from engine.images.layers.base import LayerDriver, opaque
-from engine.images.layers.dir import DirDriver
-from engine.images.layers.erofs import ErofsDriver
+from engine.images.layers.base import opaque
+from engine.images.layers.making import DRIVERS
 from engine.images.layers.mounts import WAYS, Way, open_image
 from engine.images.staging import staging
 from engine.images.tar import DIRECTORY, FILE, Entry, Limits
 from engine.images.tarwriter import Writer
 
 _BODIES = {b"first": b"1" * 700, b"second": b"2" * 5000}
-DRIVERS = ("auto", "erofs", "dir")
+WANTED = ("auto", *DRIVERS)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A driver, how its images are mounted (None when it has none), and why it is this one."""
+    """A driver by name, how its images are mounted (None: it has none), and why it is this one."""
 
     name: str
-    driver: LayerDriver
     way: Way | None
     why: str
 
@@ -37,23 +35,21 @@ class Choice:
 def choose(tmp: Path, wanted: str = "auto") -> Choice:
     """The best driver for a store whose `tmp` this is. Raise ImageError when the one that is
     `wanted` cannot be."""
-    unpacking = DirDriver()
     if wanted == "dir":
-        return Choice("dir", unpacking, None, "asked for")
+        return Choice("dir", None, "asked for")
     refusals = []
-    driver = ErofsDriver(unpacking)
     try:
         with staging(tmp) as folder:
             layer = folder / "layer"
             layer.mkdir()
-            driver.write([_probe()], layer, [], Limits())
+            DRIVERS["erofs"].write([_probe()], layer, [], Limits())
             for name, way in WAYS.items():
                 try:
                     _see(open_image(layer, way))
                 except OSError as error:
                     refusals.append(f"{name}: {error.strerror}")
                 else:
-                    return Choice("erofs", driver, way, f"mounted {name}")
+                    return Choice("erofs", way, f"mounted {name}")
     except ImageError as error:
         refusals.append(str(error))
     why = "EROFS cannot be mounted: " + "; ".join(refusals)
@@ -62,7 +58,7 @@ def choose(tmp: Path, wanted: str = "auto") -> Choice:
             f"{tmp.parent}: {why}; it needs root and Linux 6.4 (without loop devices"
             " 6.12), or use the driver 'dir'"
         )
-    return Choice("dir", unpacking, None, why)
+    return Choice("dir", None, why)
 
 
 def _probe() -> bytes:

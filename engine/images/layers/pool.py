@@ -25,12 +25,13 @@ import msgspec
 from engine.images.erase import erase_path
 from engine.images.errors import ImageError
 from engine.images.layers import index
+from engine.images.layers.apart import Maker
 from engine.images.layers.base import FS
 from engine.images.layers.drivers import Choice, choose
 from engine.images.layers.erofs import IMAGE
-from engine.images.layers.index import LayerIndex, write_index
+from engine.images.layers.index import LayerIndex
+from engine.images.layers.making import Job
 from engine.images.layers.mounts import LayerMounts, trees
-from engine.images.layers.tree import ROOT
 from engine.images.layers.verify import verify_archive, verify_tree
 from engine.images.staging import locked, staging
 from engine.images.tar import Limits
@@ -123,9 +124,10 @@ class LayerPool:
         diff_id: Digest,
         chain_id: Digest,
         below: Sequence[Path],
-        chunks: Callable[[], Iterable[bytes]],
+        packed: Callable[[], Iterable[bytes]],
+        maker: Maker,
     ) -> Path:
-        """The ready layer's folder; unpacks `chunks()` when it is not there yet.
+        """The ready layer's folder; `maker` makes it of a blob's bytes when it is not there yet.
 
         `below` are the ready lower layers, top first. Raise BadLayer as the driver does.
         """
@@ -134,10 +136,16 @@ class LayerPool:
             return path
         # One at a time for each layer (and its namesakes): who waits finds the other's work done.
         with locked(self._locks / f"unpack-{diff_id.hex[:2]}"):
-            return self.find(diff_id, chain_id) or self._unpack(diff_id, chain_id, below, chunks())
+            found = self.find(diff_id, chain_id)
+            return found or self._make(diff_id, chain_id, below, packed(), maker)
 
-    def _unpack(
-        self, diff_id: Digest, chain_id: Digest, below: Sequence[Path], chunks: Iterable[bytes]
+    def _make(
+        self,
+        diff_id: Digest,
+        chain_id: Digest,
+        below: Sequence[Path],
+        packed: Iterable[bytes],
+        maker: Maker,
     ) -> Path:
         choice = self.choice
         with staging(self._tmp) as folder:
@@ -145,18 +153,17 @@ class LayerPool:
             for name in ("", "init", "uses"):
                 (layer / name).mkdir(mode=0o700)
             with trees(below, choice.way) as lower:
-                done = choice.driver.write(chunks, layer, lower, self._limits)
+                done = maker.make(Job(choice.name, layer, lower, diff_id, self._limits), packed)
             facts = Facts(
                 diff_id=str(diff_id),
                 entries=done.entries,
                 size=done.size,
                 dependent=done.dependent,
-                opaque=done.tree.is_opaque(ROOT),
+                opaque=done.opaque,
                 boot=self.boot,
                 mounted=(layer / IMAGE).exists(),
                 archive=done.archive,
             )
-            write_index(done.tree, layer / index.NAME)
             (layer / "layer.json").write_bytes(msgspec.json.encode(facts))
             target = self._folder / (chain_id if done.dependent else diff_id).hex
             if target.exists():  # of an earlier boot, or of a driver that is no longer there

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.images.layers.drivers import DRIVERS
+from engine.images.layers.drivers import WANTED
 from tests.real.images import layouts
 
 
@@ -19,7 +19,7 @@ def ended() -> Iterator[None]:
     assert mounts == []
 
 
-@pytest.fixture(params=[name for name in DRIVERS if name != "auto"])
+@pytest.fixture(params=[name for name in WANTED if name != "auto"])
 def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The driver of every store that the test opens."""
     monkeypatch.setattr(layouts, "driver", request.param)

@@ -56,14 +56,14 @@ def there(folder: Path) -> dict[bytes, list[Any]]:
     for at, folders, files in os.walk(root):
         for path in [at, *(os.path.join(at, name) for name in folders + files)]:
             status = os.lstat(path)
-            mode, whiteout = status.st_mode, False
+            mode = status.st_mode
             if stat.S_ISCHR(mode) and not status.st_rdev:
-                mode, whiteout = stat.S_IFCHR, True
+                mode = stat.S_IFCHR
             opaque = stat.S_ISDIR(mode) and opaque_mark() in map(os.fsencode, os.listxattr(path))
             special = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
             found[os.path.relpath(path, root)] = [
                 mode, status.st_uid, status.st_gid,
-                0 if whiteout or path == root else status.st_mtime_ns,
+                0 if path == root else status.st_mtime_ns,
                 status.st_size if stat.S_ISREG(mode) else 0,
                 os.readlink(path) if stat.S_ISLNK(mode) else b"",
                 status.st_rdev if special else 0, opaque,

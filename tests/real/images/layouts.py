@@ -129,12 +129,13 @@ def merged(lowerdirs: Sequence[Path], scratch: Path) -> dict[str, list[Any]]:
 
 
 driver = "auto"
+apart = False  # a process for each test would cost more than the test
 stores: list[ImageStore] = []
 
 
 def opened(root: Path) -> ImageStore:
     """The store at `root`, which ends with the test."""
-    stores.append(ImageStore(root, driver=driver))
+    stores.append(ImageStore(root, driver=driver, apart=apart))
     return stores[-1]
 
 

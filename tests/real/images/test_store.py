@@ -16,6 +16,7 @@ import pytest
 
 from engine.images.errors import BadReference, ImageNotFound
 from engine.images.layers.base import Unpacked
+from engine.images.layers.making import DRIVERS
 from engine.images.rootfs import create_rootfs, remove_rootfs
 from engine.images.store import ImageStore
 from engine.images.types import Digest
@@ -285,7 +286,7 @@ def test_several_threads_unpack_a_layer_once(
     """The kubelets of several nodes start the first pods of an image at the same moment."""
     _, image = store.load(layout)
     unpacked: list[Path] = []
-    kind = type(store.layers.choice.driver)
+    kind = type(DRIVERS[store.layers.choice.name])
     write = kind.write
 
     def counted(self: Any, chunks: Any, layer: Path, below: Any, limits: Any) -> Unpacked:
