@@ -135,7 +135,7 @@ def test_a_damaged_layer_is_found_and_made_again(store: ImageStore, driver: str)
 
 _FULL = """
 set -e
-mount -t tmpfs -o size=300k tmpfs "$1"
+mount -t tmpfs -o size=700k tmpfs "$1"
 exec "$2" -c "$3" "$1" "$4"
 """
 _FILL = """
@@ -147,7 +147,7 @@ root = Path(sys.argv[1])
 store = ImageStore(root / "s", driver=sys.argv[2].partition(":")[0])
 ballast = root / "ballast"
 refused = 0
-for kilobytes in range(250, -1, -25):  # a little more room each time, until it is enough
+for kilobytes in range(650, -1, -50):  # a little more room each time, until it is enough
     with open(ballast, "wb") as file:
         try:
             file.write(bytes(kilobytes << 10))
