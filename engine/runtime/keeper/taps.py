@@ -79,7 +79,7 @@ class Tap:
             self._close()
             return
         self._flush()
-        if not self._rest:
+        if not self._rest and not self.gone:
             self._on_room(self)
 
     def _flush(self) -> None:
