@@ -49,6 +49,7 @@ async def test_a_pod_runs_and_leaves_nothing(cluster: Cluster) -> None:
     assert status.image_id.startswith("sha256:")
     assert [c.status for c in pod.status.conditions] == ["True"] * 5
     assert cluster.cgroups() == [b"pod" + pod.metadata.uid.encode()]
+    # The program has only begun to run.
     assert await anext(cluster.follow("p")) == b"hello"
     assert await cluster.events("p") == ["Pulled", "Created", "Started"]
     await cluster.delete("p", grace=0)
