@@ -33,10 +33,12 @@ def _subresources(resource: Resource) -> list[_Sub]:
         found += [
             ("binding", "Binding", None, "", ("create",)),
             ("eviction", "Eviction", "policy", "v1", ("create",)),
+            ("ephemeralcontainers", "Pod", None, "", _PART),
             ("log", "Pod", None, "", ("get",)),
             ("attach", "PodAttachOptions", None, "", ("create", "get")),
             ("exec", "PodExecOptions", None, "", ("create", "get")),
             ("portforward", "PodPortForwardOptions", None, "", ("create", "get")),
+            ("resize", "Pod", None, "", _PART),
         ]
     if resource.kind == "Namespace":
         found.append(("finalize", "Namespace", None, "", ("update",)))

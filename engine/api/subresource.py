@@ -54,6 +54,8 @@ class Subresources:
         match route.subresource:
             case "status" if resource.has_status:
                 return await self._part(route, request, "status")
+            case "ephemeralcontainers" | "resize" as part if is_pod:
+                return await self._part(route, request, part)
             case "finalize" if resource.kind == "Namespace":
                 return await self._part(route, request, "finalize")
             case "scale" if resource.has_scale:

@@ -16,7 +16,7 @@ from engine.store.entry import Entry, Exists, Key, Missing, Stale, Unwritable
 from engine.store.store import Store
 from engine.types import clock, codec
 from engine.types.clock import Clock
-from engine.types.core import Namespace
+from engine.types.core import Namespace, Pod
 from engine.types.meta import DeleteOptions, Object
 from engine.types.registry import Resource
 from engine.types.status import (
@@ -87,7 +87,8 @@ class Writer:
         dry_run: bool = False,
     ) -> bytes:
         """Apply `change` to the whole object, or to one `part` of it: "status", "finalize" (of a
-        namespace), or "binding" (whatever binding a pod changes; nothing else may).
+        namespace), of a pod "ephemeralcontainers", "resize" (its containers' resources) or
+        "binding" (whatever binding it changes; nothing else may).
 
         Raise NotFound, Conflict, Invalid, or whatever `change` raises.
         """
@@ -98,7 +99,7 @@ class Writer:
         _check_identity(resource, new, old, entry)
         new = _merge(new, old, part, resource)
         if part not in ("status", "binding"):
-            admit_change(new, old, resource)
+            admit_change(new, old, resource, part)
         if dry_run:
             return codec.encode(new)
         if deletion.is_over(new):
@@ -220,6 +221,14 @@ def _merge(new: Object, old: Object, part: str, resource: Resource) -> Object:
             assert isinstance(result, Namespace)
             assert isinstance(new, Namespace)
             result.spec.finalizers = new.spec.finalizers
+        elif part == "ephemeralcontainers":
+            assert isinstance(result, Pod)
+            assert isinstance(new, Pod)
+            result.spec.ephemeral_containers = new.spec.ephemeral_containers
+        elif part == "resize":
+            assert isinstance(result, Pod)
+            assert isinstance(new, Pod)
+            _resize(result, new)
         else:
             result.status = new.status  # type: ignore[attr-defined]
         return result
@@ -235,6 +244,13 @@ def _merge(new: Object, old: Object, part: str, resource: Resource) -> Object:
     if resource.has_status:
         new.status = old.status  # type: ignore[attr-defined]
     return new
+
+
+def _resize(pod: Pod, wished: Pod) -> None:
+    by_name = {c.name: c for c in (*wished.spec.init_containers, *wished.spec.containers)}
+    for container in (*pod.spec.init_containers, *pod.spec.containers):
+        if container.name in by_name:
+            container.resources = by_name[container.name].resources
 
 
 def _check_preconditions(resource: Resource, obj: Object, options: DeleteOptions) -> None:

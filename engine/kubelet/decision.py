@@ -15,7 +15,10 @@ from engine.types.pods import Pod
 def due(pod: Pod, records: Mapping[str, Record]) -> list[Container]:
     """The containers to start, in order; back-off is for the caller to judge."""
     begun = has_begun(pod, records)
-    result: list[Container] = []
+    # To look into a pod, whatever it waits for; each once.
+    result: list[Container] = [
+        c for c in pod.spec.ephemeral_containers if (records.get(c.name) or Record()).life is None
+    ]
     for container in pod.spec.init_containers:
         record = records.get(container.name) or Record()
         if is_sidecar(container):

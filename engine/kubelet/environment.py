@@ -67,7 +67,8 @@ def needs(pod: Pod) -> tuple[set[str], set[str]]:
     """The names of the config maps and of the secrets that the pod's environment reads."""
     config_maps: set[str] = set()
     secrets: set[str] = set()
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
+    spec = pod.spec
+    for container in (*spec.init_containers, *spec.containers, *spec.ephemeral_containers):
         for origin in container.env_from:
             if origin.config_map_ref:
                 config_maps.add(origin.config_map_ref.name)

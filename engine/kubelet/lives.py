@@ -22,7 +22,7 @@ from engine.kubelet.starter import IMAGE, STOP_SIGNAL, NotStarted, PodGround, st
 from engine.kubelet.status import KILLED, LOST, LOST_TEXT, UNKNOWN_TEXT, Life, Record
 from engine.kubelet.stopping import Stopping, run_hook
 from engine.runtime.runtime import ContainerState, KeeperLost
-from engine.types.containers import Container, Probe
+from engine.types.containers import Container, EphemeralContainer, Probe
 from engine.types.pods import Pod
 
 WORDS_MAX = 4096
@@ -239,7 +239,8 @@ class Lives:
     def _started(self, pod: Pod, container: Container, handlers: Handlers) -> None:
         record = self.record(container.name)
         record.started = True
-        record.ready = container.readiness_probe is None
+        looks = isinstance(container, EphemeralContainer)
+        record.ready = container.readiness_probe is None and not looks
         if container.readiness_probe is not None:
             self._probe(pod, container, handlers, Kind.READINESS, container.readiness_probe)
         if container.liveness_probe is not None:
@@ -302,8 +303,12 @@ class Lives:
                 task.cancel()
 
     def event(self, pod: Pod, name: str, type: str, reason: str, message: str) -> None:
-        initial = any(container.name == name for container in pod.spec.init_containers)
-        path = f"spec.{'initContainers' if initial else 'containers'}{{{name}}}"
+        lists = (
+            ("initContainers", pod.spec.init_containers),
+            ("ephemeralContainers", pod.spec.ephemeral_containers),
+        )
+        field = next((f for f, of in lists if any(c.name == name for c in of)), "containers")
+        path = f"spec.{field}{{{name}}}"
         self._node.events.record(pod, type, reason, message, field_path=path)
 
 

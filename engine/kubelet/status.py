@@ -111,7 +111,9 @@ def pod_status(pod: Pod, facts: Facts, before: Sequence[PodCondition], now: floa
         container_statuses=apps,
         qos_class=pod.status.qos_class or qos_class(pod),
         nominated_node_name=pod.status.nominated_node_name,
-        ephemeral_container_statuses=pod.status.ephemeral_container_statuses,
+        ephemeral_container_statuses=[
+            _status(c, facts, final, "ContainerCreating") for c in pod.spec.ephemeral_containers
+        ],
     )
     status.conditions = _conditions(pod, status, facts, before, now)
     return status

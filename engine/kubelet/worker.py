@@ -83,6 +83,8 @@ class PodWorker:
             old, new = self.pod.metadata, pod.metadata
             if (old.labels, old.annotations) != (new.labels, new.annotations):
                 self._stale = True  # the downward API may show them
+            if len(self.pod.spec.ephemeral_containers) != len(pod.spec.ephemeral_containers):
+                self._stale = True  # a new one may read what was not needed before
             self.pod = pod
             self._reporter.saw(pod)
         self._woken.set()
@@ -105,7 +107,8 @@ class PodWorker:
         return next((c for c in self._containers() if c.name == name), None)
 
     def _containers(self) -> list[Container]:
-        return [*self.pod.spec.init_containers, *self.pod.spec.containers]
+        spec = self.pod.spec
+        return [*spec.init_containers, *spec.containers, *spec.ephemeral_containers]
 
     # Adoption
 
@@ -114,7 +117,8 @@ class PodWorker:
         status = pod.status
         if status.start_time:
             self._facts.started_at = clock.parse(status.start_time)
-        for known in (*status.init_container_statuses, *status.container_statuses):
+        every = [*status.init_container_statuses, *status.container_statuses]
+        for known in (*every, *status.ephemeral_container_statuses):
             self.lives.records[known.name] = restored(known, time.time())
         if status.phase in TERMINAL:
             self._facts.terminal = True

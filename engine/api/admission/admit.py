@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from engine.api.admission.causes import Causes
 from engine.api.admission.defaults import default, initialize
-from engine.api.admission.kinds import CHECKS, UPDATE_CHECKS
+from engine.api.admission.kinds import CHECKS, PART_CHECKS, UPDATE_CHECKS
 from engine.api.admission.metadata import check_metadata
 from engine.types.meta import Object
 from engine.types.registry import Resource
@@ -37,8 +37,8 @@ def admit_new(obj: Object, resource: Resource) -> None:
     _refuse(causes, resource, obj)
 
 
-def admit_change(new: Object, old: Object, resource: Resource) -> None:
-    """Complete and check a new state of `old`; raise Invalid."""
+def admit_change(new: Object, old: Object, resource: Resource, part: str = "") -> None:
+    """Complete and check a new state of `old`, or of one part of it; raise Invalid."""
     default(new)
     if resource.kind in _COUNTED:
         changed = getattr(new, "spec", None) != getattr(old, "spec", None)
@@ -48,7 +48,7 @@ def admit_change(new: Object, old: Object, resource: Resource) -> None:
     check = CHECKS.get(resource.kind)
     if check is not None:
         check(new, causes)
-    compare = UPDATE_CHECKS.get(resource.kind)
+    compare = PART_CHECKS.get(part) or UPDATE_CHECKS.get(resource.kind)
     if compare is not None:
         compare(new, old, causes)
     _refuse(causes, resource, new)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from engine.api.admission import pod, settings, workload
+from engine.api.admission import pod, podparts, settings, workload
 from engine.api.admission.causes import Causes
 
 CHECKS: dict[str, Callable[[Any, Causes], None]] = {
@@ -27,4 +27,8 @@ UPDATE_CHECKS: dict[str, Callable[[Any, Any, Causes], None]] = {
     "ConfigMap": settings.check_config_map_change,
     "Secret": settings.check_secret_change,
     "Node": settings.check_node_change,
+}
+PART_CHECKS: dict[str, Callable[[Any, Any, Causes], None]] = {
+    "ephemeralcontainers": podparts.check_ephemeral_change,
+    "resize": podparts.check_resize,
 }

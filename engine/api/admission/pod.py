@@ -9,6 +9,7 @@ from engine.api.admission.causes import Causes, Path
 from engine.api.admission.container import check_containers
 from engine.api.admission.metadata import check_selector
 from engine.api.admission.names import check_labels, dns_label, dns_subdomain
+from engine.api.admission.podparts import check_ephemeral
 from engine.api.admission.volumes import check_volumes
 from engine.types import codec
 from engine.types.pods import (
@@ -51,6 +52,7 @@ def check_pod_spec(spec: PodSpec, path: Path, causes: Causes) -> None:
         spec.init_containers, path / "initContainers", causes, volumes=volumes, names=names
     )
     _check_init_containers(spec, path / "initContainers", causes)
+    check_ephemeral(spec, path / "ephemeralContainers", causes, names)
     if spec.restart_policy not in RESTART_POLICIES:
         causes.unsupported(path / "restartPolicy", spec.restart_policy, RESTART_POLICIES)
     if spec.dns_policy not in DNS_POLICIES:

@@ -341,6 +341,35 @@ def test_what_a_container_writes_does_not_steer_the_terminal(shell: Shell) -> No
         assert "\x1b]0;owned" in person.end()
 
 
+def test_looking_into_a_pod_that_runs(shell: Shell) -> None:
+    """kubectl debug: a container of one's own beside the others, among the processes of one."""
+    image = "--image=podarium/host"
+    pull = "--image-pull-policy=IfNotPresent"
+    words = ["kubectl", "debug", "-it", "box", image, pull, "--target=web", "-c", "look"]
+    with seat(*words, "--profile=general", "--", "sh", env=shell.env, columns=80) as person:
+        person.type("\n")
+        person.until("# ")
+        person.type("tr '\\0' ' ' </proc/1/cmdline; echo; ls /proc/1/root/tmp | wc -l\n")
+        person.until("http.server")
+        person.type("exit 6\n")
+        person.end()
+    state = "jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}"
+    until(lambda: shell.kubectl("get", "pod", "box", "-o", state) == "6")
+    assert "http.server" in shell.kubectl("logs", "box", "-c", "look")
+    words = ["debug", "box", image, pull, "-c", "alone", "--profile=general", "--"]
+    shell.kubectl(*words, "sh", "-c", "cat /proc/1/comm; hostname; sleep 100000")
+    ready = "jsonpath={.status.ephemeralContainerStatuses[?(@.name=='alone')].state.running}"
+    until(lambda: "startedAt" in shell.kubectl("get", "pod", "box", "-o", ready))
+    until(lambda: shell.kubectl("logs", "box", "-c", "alone") == "sh\nbox\n")
+    wait = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+    assert shell.kubectl("get", "pod", "box", "-o", wait) == "True"
+    said = ran(shell, "kubectl", "debug", "box", image, "--target=none", "-c", "x", "--", "sh")
+    assert b"targetContainerName" in said.stderr
+    said = ran(shell, "kubectl", "debug", "box", image, "-c", "web", "--", "sh")
+    assert said.returncode != 0
+    assert "look" in shell.podarium("plan", "box/look")
+
+
 def test_what_a_start_did(shell: Shell) -> None:
     said = shell.podarium("plan", "box")
     assert "pod box, container main:" in said

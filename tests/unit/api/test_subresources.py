@@ -214,3 +214,62 @@ async def test_cluster_version_and_health(world: World) -> None:
     assert (await world.ask("GET", "/version/"))["gitVersion"] == "v1.33.0+podarium"
     for path in ("/healthz", "/readyz", "/livez", "/livez/ping"):
         assert await text(world, path) == b"ok"
+
+
+EPHEMERAL = {"name": "look", "image": "i"}
+MERGE = "application/strategic-merge-patch+json"
+
+
+async def test_ephemeral_containers_come_and_stay(world: World) -> None:
+    await world.ask("POST", POD, pod(nodeName="n1"))
+    path = f"{POD}/p/ephemeralcontainers"
+    body = {"spec": {"ephemeralContainers": [EPHEMERAL]}}
+    changed = await world.ask("PATCH", path, body, content_type=MERGE)
+    (added,) = changed["spec"]["ephemeralContainers"]
+    assert (added["name"], added["terminationMessagePolicy"]) == ("look", "File")
+    assert changed["metadata"]["generation"] == 2
+    # Of the rest nothing changes by this way, and by the main way they do not.
+    body = {"spec": {"nodeName": "n2", "ephemeralContainers": [{"name": "more", "image": "i"}]}}
+    changed = await world.ask("PATCH", path, body, content_type=MERGE)
+    assert changed["spec"]["nodeName"] == "n1"
+    assert [c["name"] for c in changed["spec"]["ephemeralContainers"]] == ["look", "more"]
+    refused = [
+        ({**EPHEMERAL, "image": "other"}, "may not be changed"),
+        ({"name": "c", "image": "i"}, "Duplicate value"),
+        ({"name": "x", "image": "i", "targetContainerName": "none"}, "targetContainerName"),
+        ({"name": "x", "image": "i", "ports": [{"containerPort": 1}]}, "cannot be set for an Eph"),
+        ({"name": "x"}, "image: Required value"),
+    ]
+    for container, words in refused:
+        body = {"spec": {"ephemeralContainers": [container]}}
+        answer = await world.refused("PATCH", path, body, content_type=MERGE)
+        assert words in answer["message"]
+    changed["spec"]["ephemeralContainers"] = []
+    answer = await world.refused("PUT", path, changed)
+    assert "may not be removed" in answer["message"]
+    answer = await world.refused("PATCH", f"{POD}/p", body, content_type=MERGE)
+    assert "ephemeralContainers" in answer["message"] or "may not change" in answer["message"]
+
+
+async def test_resizing_changes_cpu_and_memory_alone(world: World) -> None:
+    await world.ask("POST", POD, pod(nodeName="n1"))
+    path = f"{POD}/p/resize"
+
+    def resources(**limits: str) -> dict[str, Any]:
+        return {"spec": {"containers": [{"name": "c", "resources": {"limits": limits}}]}}
+
+    changed = await world.ask("PATCH", path, resources(cpu="1"), content_type=MERGE)
+    assert changed["spec"]["containers"][0]["resources"]["limits"] == {"cpu": "1"}
+    body = resources(cpu="2") | {"metadata": {"labels": {"a": "b"}}}
+    body["spec"]["containers"][0]["image"] = "other"
+    changed = await world.ask("PATCH", path, body, content_type=MERGE)
+    assert changed["spec"]["containers"][0]["resources"]["limits"] == {"cpu": "2"}
+    assert changed["spec"]["containers"][0]["image"] != "other"
+    assert "a" not in changed["metadata"].get("labels", {})
+    storage = resources(**{"ephemeral-storage": "1Gi"})
+    answer = await world.refused("PATCH", path, storage, content_type=MERGE)
+    assert "only cpu and memory" in answer["message"]
+    del changed["spec"]["containers"][0]["resources"]["limits"]["cpu"]
+    answer = await world.refused("PUT", path, changed)
+    assert "cannot be removed" in answer["message"]
+    await world.refused("PATCH", f"{POD}/p", resources(cpu="3"), content_type=MERGE)
