@@ -25,7 +25,7 @@ _REFUSED = {
 class Bundle:
     """`config` is the document; `namespaces` has the path for each type, "" for a new one."""
 
-    __slots__ = ("config", "namespaces", "path", "rootfs")
+    __slots__ = ("annotations", "config", "namespaces", "path", "rootfs")
 
     def __init__(self, path: str, config: Value) -> None:
         self.path = path
@@ -39,6 +39,7 @@ class Bundle:
             if config.get(*names).raw:
                 raise config.get(*names).error(f"is not supported: {why}; leave it out")
         self.rootfs = os.path.join(path, config.get("root", "path").text())
+        self.annotations = {key: value.text() for key, value in config.get("annotations").entries()}
         self.namespaces: dict[str, str] = {}
         for item in config.get("linux", "namespaces").items():
             kind = item.get("type").choice(NEW)

@@ -36,7 +36,6 @@ def create(
         wants = "needs a terminal: --console-socket" if console < 0 else "has no terminal"
         raise bundle.config.get("process", "terminal").error(f"the process {wants}")
     cgroup = bundle.cgroup(id)
-    annotations = {k: v.text() for k, v in bundle.config.get("annotations").entries()}
     container = state.create(
         root,
         id,
@@ -48,7 +47,7 @@ def create(
             "rootfs": bundle.rootfs,
             "cgroup": os.fsdecode(cgroup),
             "controllers": sorted(name.decode() for name in also),
-            "annotations": annotations,
+            "annotations": bundle.annotations,
             "owner": os.geteuid(),
         },
     )

@@ -15,7 +15,7 @@ from engine.runtime.oci.bundle import Bundle
 from engine.runtime.oci.controls import control
 from engine.runtime.oci.document import Value
 from engine.runtime.oci.gate import ContainerHooks, Gate, RuntimeHooks
-from engine.runtime.oci.hooks import hooks
+from engine.runtime.oci.hooks import POINTS, hooks
 from engine.runtime.oci.labels import hold, mount_label
 from engine.runtime.oci.process import become, oom_score
 from engine.runtime.oci.resources import limits
@@ -82,6 +82,9 @@ def compile(
     state   what hooks inside the container are told
     """
     namespaces.check(bundle)
+    for point in POINTS:
+        # Those that come after the start, too: then it would be too late.
+        hooks(bundle.config, point)
     cgroup = bundle.cgroup(id)
     directories = tuple(hierarchy.directories(cgroup))
     joins = tuple(hierarchy.join_files(cgroup))

@@ -144,8 +144,9 @@ def _id(value: Value) -> int:
 def _mask(value: Value) -> int:
     bits = 0
     for item in value.items():
+        name = item.text()
         try:
-            bits |= 1 << cap_number(item.text())
+            bits |= 1 << cap_number(name)
         except ValueError as error:
             raise item.error(str(error)) from None
     return bits

@@ -40,6 +40,8 @@ def limits(value: Value, hierarchy: Hierarchy) -> Resources:
     _require(hierarchy, b"memory", memory, ("limit", "swap", "reservation"))
     _require(hierarchy, b"pids", pids, ("limit",))
     unified = tuple(_unified(*entry, hierarchy) for entry in value.get("unified").entries())
+    # Which is about what is changed later.
+    memory.get("checkBeforeUpdate").flag()
     limit = _given(memory.get("limit"))
     swap = _given(memory.get("swap"))
     quota, period = _given(cpu.get("quota")), _given(cpu.get("period"))

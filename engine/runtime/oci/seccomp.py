@@ -85,7 +85,7 @@ def confinement(value: Value) -> Seccomp | None:
         return None
     profile = Profile(value)
     path = value.get("listenerPath")
-    if value.get("listenerMetadata") and not path.text(""):
+    if value.get("listenerMetadata").text("") and not path.text(""):
         raise value.get("listenerMetadata").error("means nothing without a listenerPath")
     program = filter.compile(profile, MACHINE, profile.also)
     asked = [rule for rule in profile.syscalls if rule.action == scmp.NOTIFY]

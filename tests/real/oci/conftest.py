@@ -40,9 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root filesystem: a shell, a few tools, and what this Python is linked with."""
-    root = tmp_path_factory.mktemp("layer")
+def layer() -> Iterator[Path]:
+    """A root filesystem: a shell, a few tools, and what this Python is linked with.
+
+    Not below pytest's own folder, which each session closes to others than root again.
+    """
+    root = Path(tempfile.mkdtemp(prefix="pdl"))
     tools = {tool: os.path.realpath(found) for tool in TOOLS if (found := shutil.which(tool))}
     extensions = Path(sysconfig.get_config_var("DESTSHARED")).glob("*.so")
     programs = {*tools.values(), PYTHON, *map(str, extensions)}
@@ -56,7 +59,8 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tmp").chmod(0o1777)
     (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
     (root / "etc" / "group").write_text("root:x:0:\n")
-    return root
+    yield root
+    shutil.rmtree(root)
 
 
 def _copy(source: str, target: Path) -> None:
