@@ -102,11 +102,22 @@ def inspect(references: tuple[str, ...]) -> None:
 
 
 @click.command()
-def prune() -> None:
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def prune(dry_run: bool) -> None:
     """Remove the blobs and layers that no image needs."""
     from podarium.images import prune
 
-    prune(image_home())
+    prune(image_home(), dry_run=dry_run)
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Remove what is damaged; it is made or pulled again.")
+@click.option("--json", "as_json", is_flag=True, help="Every finding as one JSON document.")
+def check(repair: bool, as_json: bool) -> None:
+    """Read the whole store again: is every byte what its name says? Exits 1 when not."""
+    from podarium.images import check
+
+    check(image_home(), repair=repair, as_json=as_json)
 
 
 @click.command()
@@ -164,6 +175,7 @@ def from_host(
 
 
 for name, command in (
+    ("check", check),
     ("from-host", from_host),
     ("ls", images),
     ("inspect", inspect),

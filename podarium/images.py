@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from engine.kubelet.published import described
 from engine.types import codec
 from podarium.failure import Failure
 from podarium.output import bytes_text, print_table
+from tui.render.text import inert
 
 
 def store_of(home: Path) -> ImageStore:
@@ -30,7 +32,8 @@ def load(home: Path, archive: Path) -> None:
 
 
 def images(home: Path, *, as_json: bool = False, quiet: bool = False) -> None:
-    stored = store_of(home).images()
+    store = store_of(home)
+    stored, usage = store.images(), store.usage()
     if as_json:
         click.echo(codec.encode(described(stored)))
         return
@@ -43,9 +46,8 @@ def images(home: Path, *, as_json: bool = False, quiet: bool = False) -> None:
     ]
     told_of = {told.digest: told for told in described(stored)}
     for image in stored:
-        told = told_of[str(image.digest)]
-        shared = sum(layer.size for layer in told.layers if layer.shared_with)
-        sizes = (image.size, image.size - shared, shared)
+        told, uses = told_of[str(image.digest)], usage[image.digest]
+        sizes = (image.size, uses.unique, uses.shared)
         rows.append(
             (
                 image.reference,
@@ -84,14 +86,39 @@ def tag(home: Path, reference: str, name: str) -> None:
     click.echo(f"{image.reference} is {image.digest}")
 
 
-def prune(home: Path) -> None:
-    """Remove what no image needs."""
+def prune(home: Path, *, dry_run: bool) -> None:
+    """Remove what no image needs, or only say what it is."""
+    store = store_of(home)
     try:
-        freed = store_of(home).gc()
+        if dry_run:
+            found = store.garbage()
+            what = f"{len(found.blobs)} blobs and {len(found.layers)} layers"
+            click.echo(f"would remove {what} that no image needs ({bytes_text(found.size)})")
+            return
+        freed = store.gc()
     except OSError as error:
         raise Failure(str(error)) from None
     what = f"{freed.blobs} blobs and {freed.layers} layers"
     click.echo(f"removed {what} that no image needs ({bytes_text(freed.size)} freed)")
+
+
+def check(home: Path, *, repair: bool, as_json: bool) -> None:
+    """Exit 1 when something is not as it should be, also when it was repaired."""
+    try:
+        findings = store_of(home).check(repair=repair)
+    except OSError as error:
+        raise Failure(str(error)) from None
+    if as_json:
+        told = [{"what": f.what, "reason": f.reason, "images": list(f.names)} for f in findings]
+        click.echo(codec.encode({"findings": told, "repaired": repair}))
+    elif not findings:
+        click.echo("every blob and layer is what its name says")
+    for finding in findings if not as_json else ():
+        click.echo(inert(str(finding)))
+    if findings:
+        if not as_json and not repair:
+            click.echo("podarium image check --repair removes what is damaged", err=True)
+        sys.exit(1)
 
 
 def remove(home: Path, references: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from tests.bench import api, boot, keys, pods, sampling, scheduling, start
+from tests.bench import api, boot, explore, keys, pods, sampling, scheduling, start
 from tests.bench.table import Row, show
 
 BENCHMARKS = {
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "start": start.measure,
     "sampling": sampling.measure,
     "keys": keys.measure,
+    "explore": explore.measure,
 }
 
 

@@ -68,6 +68,23 @@ def test_the_short_forms_are_the_same_commands(home: Path) -> None:
     assert "removed 0 blobs and 0 layers" in typed("image", "prune")
 
 
+def test_the_store_is_checked_and_cleared(home: Path) -> None:
+    assert "every blob and layer is" in typed("image", "check")
+    typed("image", "tree", "app:1")
+    (app, _) = answer("ls")
+    blob = home / "images/blobs/sha256" / app["layers"][1]["digest"].removeprefix("sha256:")
+    blob.write_bytes(b"damaged")
+    (found,) = json.loads(typed("image", "check", "--json", code=1))["findings"]
+    assert found["images"] == ["docker.io/library/app:1"]
+    assert "pull again: docker.io/library/app:1" in typed("image", "check", "--repair", code=1)
+    assert typed("image", "ls", "-q").split() == ["example.com/base:2"]
+    would = typed("image", "prune", "--dry-run")
+    assert typed("image", "prune") == would.replace("would remove", "removed").replace(
+        ")", " freed)"
+    )
+    assert "would remove 0 blobs and 0 layers" in typed("image", "prune", "--dry-run")
+
+
 def test_trees_are_told_by_layer_with_what_changed(home: Path) -> None:
     lines = typed("image", "tree", "app:1", "--layer", "2").splitlines()
     assert lines[0].split() == ["PERMISSIONS", "OWNER", "SIZE", "LAYER", "CHANGE", "NAME"]
