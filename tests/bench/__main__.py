@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from tests.bench import api, boot, explore, keys, pods, sampling, scheduling, start
+from tests.bench import api, boot, explore, images, keys, pods, sampling, scheduling, start
 from tests.bench.table import Row, show
 
 BENCHMARKS = {
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "sampling": sampling.measure,
     "keys": keys.measure,
     "explore": explore.measure,
+    "images": images.measure,
 }
 
 

@@ -81,4 +81,6 @@ def chunks(data: bytes, size: int = 700) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
-SMALL = Limits(entries=50, total=1 << 20, header=4096, depth=40, component=255, xattr=256)
+SMALL = Limits(
+    entries=50, total=1 << 20, header=8192, depth=40, component=255, xattr=256, kept=10_000
+)

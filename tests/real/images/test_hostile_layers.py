@@ -74,6 +74,39 @@ def _field(offset: int, value: bytes) -> Member:
     return raw(bytes(data))
 
 
+def _sparse(segments: str, size: int, **more: object) -> Member:
+    """A sparse file of PAX version 0.1."""
+    fields = {"GNU.sparse.map": segments, "GNU.sparse.realsize": "8"}
+    fields |= {f"GNU.sparse.{key}": str(value) for key, value in more.items()}
+    return file("a", b"x" * size, pax=fields)
+
+
+def _old_sparse() -> Member:
+    """GNU's own form: a map that goes on in blocks that do not come."""
+    member = _field(156, b"S")
+    assert member.raw is not None
+    data = bytearray(member.raw)
+    data[386:398] = data[398:410] = b"00000000000\0"
+    data[482:483] = b"\1"
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data)
+    return raw(bytes(data) + b"".join(_more_segments() for _ in range(3)))
+
+
+def _more_segments() -> bytes:
+    return b"00000000001\0" * 42 + b"\1" + bytes(7)
+
+
+def _device_field(number: int) -> Member:
+    member = _field(156, b"3")
+    assert member.raw is not None
+    data = bytearray(member.raw)
+    data[329:337] = b"%07o\0" % number
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data)
+    return raw(bytes(data))
+
+
 def _pax(data: bytes) -> Member:
     info = tarfile.TarInfo("pax")
     info.type, info.size = tarfile.XHDTYPE, len(data)
@@ -176,10 +209,44 @@ CASES = [
     Case("PAX without equals", [_pax(b"8 path\n\n"), file("x")], REFUSED, says="PAX"),
     Case("PAX size is no number", [_pax(b"11 size=-1\n"), file("x")], REFUSED, says="number"),
     Case("PAX time is no time", [_pax(b"15 mtime=1e309\n"), file("x")], REFUSED, says="time"),
-    Case("PAX header too long", [_pax(b"x" * 5000), file("x")], REFUSED, says="extended header"),
+    Case("PAX header too long", [_pax(b"x" * 9000), file("x")], REFUSED, says="extended header"),
     Case("PAX header at the end", [_pax(b"10 path=a\n")], REFUSED, says="ends"),
     Case(
         "sparse file", [file("a", pax={"GNU.sparse.major": "1", "GNU.sparse.minor": "0"})], REFUSED
+    ),
+    Case(
+        "sparse segments that overlap", [_sparse("0,4,2,4", 8, realsize=9)], REFUSED, says="overlap"
+    ),
+    Case("sparse segments beyond the end", [_sparse("0,4,99,4", 8, realsize=9)], REFUSED),
+    Case("sparse segments of more than there is", [_sparse("0,99", 8, realsize=99)], REFUSED),
+    Case("sparse map of odd numbers", [_sparse("0,4,4", 4, realsize=8)], REFUSED, says="3 numbers"),
+    Case("sparse size that is negative", [_sparse("0,8", 8, realsize=-1)], REFUSED, says="number"),
+    Case("sparse name that leads out", [_sparse("0,8", 8, name="../outside/canary")], REFUSED),
+    Case(
+        "sparse file as large as nothing",
+        [_sparse("0,8", 8, realsize=1 << 62)],
+        REFUSED,
+        says="more than",
+    ),
+    Case("old sparse header that lies", [_field(156, b"S")], TAKEN),
+    Case("old sparse header without an end", [_old_sparse()], REFUSED, says="overlap"),
+    Case("link as long as a book", [symlink("a", "b/" * 3000)], REFUSED, says="6000 bytes"),
+    Case("device of too large a major", [device("a", tarfile.CHRTYPE, 4096, 1)], REFUSED),
+    Case(
+        "device number out of range",
+        [_device_field(0o7777777)],
+        REFUSED,
+        says="range",
+    ),
+    Case("hard link to a whiteout", [whiteout("a"), hardlink("b", "a")], REFUSED),
+    Case("hard link to what a link hides", [symlink("d", "/"), hardlink("a", "d/d/d/x")], REFUSED),
+    Case("opaque mark of a file", [file("a", b"x"), opaque("a"), file("a/b")], TAKEN),
+    Case("whiteouts by the thousand", [whiteout(f"w{n}") for n in range(51)], REFUSED),
+    Case(
+        "attributes that fill memory",
+        [file(f"{n}", pax={"SCHILY.xattr.user.a": "x" * 250}) for n in range(45)],
+        REFUSED,
+        says="links and attributes",
     ),
     Case("unknown type", [_field(156, b"V")], REFUSED, says="type"),
     Case("uid out of range", [file("a", pax={"uid": "4294967295"})], REFUSED, says="range"),

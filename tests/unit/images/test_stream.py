@@ -195,3 +195,13 @@ def test_ahead_stops_when_nobody_takes_any_more() -> None:
     chunks.close()
     del chunks
     assert ended.wait(30)
+
+
+def test_what_grows_as_no_archive_does_is_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_LITTLE", 1 << 20)
+    packed = gzip.compress(bytes(4 << 20))
+    growth = stream.Expansion()
+    with pytest.raises(BadLayer, match=r"\d+ bytes grew to more than \d+: a bomb"):
+        list(growth.plain(stream.inflated(growth.packed([packed]), "x")))
+    honest = stream.Expansion()
+    list(honest.plain(stream.inflated(honest.packed([gzip.compress(os.urandom(3 << 20))]), "x")))
