@@ -119,7 +119,7 @@ class _Bars:
 
     def show(self, event: Event) -> None:
         if isinstance(event, Resolved):
-            self._say(f"{self._doing} {event.reference} ({event.digest})")
+            self._say(f"{self._doing} {event.reference} ({event.digest}){_left(event)}")
             for blob in event.blobs:
                 name = f"{blob.kind:6} {_short(blob.digest)}"
                 self._tasks[blob.digest] = self._progress.add_task(name, total=blob.size, note="")
@@ -133,10 +133,14 @@ class _Bars:
         self._progress.console.print(Text(text), highlight=False)
 
 
+def _left(event: Resolved) -> str:
+    return f"; {event.allowance}" if event.allowance else ""
+
+
 def _lines(doing: str) -> Watch:
     def show(event: Event) -> None:
         if isinstance(event, Resolved):
-            click.echo(f"{doing} {event.reference} ({event.digest})", err=True)
+            click.echo(f"{doing} {event.reference} ({event.digest}){_left(event)}", err=True)
         elif isinstance(event, Retrying):
             click.echo(f"{event.why}; again in {event.seconds:.1f} s", err=True)
         elif event.state in (State.DONE, State.PRESENT):

@@ -85,6 +85,7 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     size: Size
     platform: Platform | None = None
     annotations: dict[str, str] | None = None
+    artifact_type: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -24,7 +24,7 @@ from engine.images.registry.errors import (
     Unreachable,
     words,
 )
-from engine.images.registry.http import Answer, Body, Http, Lost, Request
+from engine.images.registry.http import Answer, Body, Http, Lost, Request, allowance
 from engine.images.registry.network import Endpoint, Url
 from engine.images.types import (
     DOCKER_INDEX,
@@ -34,7 +34,9 @@ from engine.images.types import (
     MANIFESTS,
     OCI_INDEX,
     OCI_MANIFEST,
+    Descriptor,
     Digest,
+    Index,
 )
 
 # All of them: docker-registry answers 404 to who does not accept what it has.
@@ -43,6 +45,8 @@ _ERROR_LIMIT = 64 << 10
 _VAGUE = {"", "application/json", "application/octet-stream", "text/plain"}
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _SENT = re.compile(r"(?:bytes=)?0-(\d{1,18})")
+_NEXT = re.compile(r'<([^>]{1,2000})>\s*;\s*rel="?next"?')  # RFC 8288
+_PAGES = 100
 _SLACK = 1 << 20
 PART = 64 << 20
 """Larger blobs are pushed in parts of so many bytes, so that a break costs no more than one."""
@@ -55,6 +59,7 @@ class Fetched:
     raw: bytes
     digest: Digest
     media_type: str
+    allowance: str = ""  # what the registry says of its limit, as "97 of 100 pulls in 6 h left"
 
 
 class _Complaint(msgspec.Struct, frozen=True):
@@ -228,7 +233,42 @@ class Repository:
             raise BadAnswer(f"{who}: of the first version, which proves nothing; push it again")
         if kind not in MANIFESTS | INDEXES:
             raise BadAnswer(f"{who}: is {words(kind)!r}, not an image")
-        return Fetched(raw, digest, kind)
+        return Fetched(raw, digest, kind, allowance(answer))
+
+    def referrers(self, digest: Digest) -> list[Descriptor]:
+        """What says of itself that it is about a manifest: signatures, bills of material. An older
+        registry keeps the list under a tag (distribution-spec, "Listing Referrers").
+
+        Raise Denied, BadAnswer, BadImage, Unreachable.
+        """
+        found: list[Descriptor] = []
+        url: Url | None = self._url(f"referrers/{digest}")
+        what = f"referrers of {self.path}@{digest}"
+        for _ in range(_PAGES):
+            assert url is not None
+            with self._send("GET", url, headers={"Accept": OCI_INDEX}) as answer:
+                if answer.status == 404:
+                    return self._tagged(digest)
+                self._expect(answer, what, 200)
+                try:
+                    raw = answer.read(MANIFEST_LIMIT, f"registry {self.host}: {what}")
+                except Lost as error:
+                    raise Unreachable(self.host, f"{what}: {error}") from error
+                found += Index.parse(raw, f"of {what}").manifests
+                more = _NEXT.match(answer.header("Link"))
+                url = Url.parse(more[1], answer.url) if more else None
+            if url is None:
+                return found
+            if url.origin != self._origin:
+                raise BadAnswer(f"registry {self.host}: {what} go on at {url.origin.netloc}")
+        raise BadAnswer(f"registry {self.host}: {what}: more than {_PAGES} pages")
+
+    def _tagged(self, digest: Digest) -> list[Descriptor]:
+        try:
+            found = self.manifest(str(digest).replace(":", "-"))
+        except NotInRegistry:
+            return []
+        return Index.parse(found.raw, found.digest).manifests
 
     def put_manifest(self, tag: str | Digest, manifest: Fetched) -> None:
         """Name what was pushed. Raise BadAnswer when the registry takes it for something else."""

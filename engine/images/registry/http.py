@@ -286,6 +286,17 @@ def _retry_after(text: str) -> float | None:
         return None
 
 
+def allowance(answer: Answer) -> str:
+    """What is left of a registry's limit, in words; "" when it says nothing. Docker Hub's way:
+    `ratelimit-limit: 100;w=21600`, `ratelimit-remaining: 97;w=21600`."""
+    left, _, _ = answer.header("ratelimit-remaining").partition(";")
+    limit, _, window = answer.header("ratelimit-limit").partition(";w=")
+    if not all(text.isascii() and text.isdigit() and len(text) < 9 for text in (left, limit)):
+        return ""
+    seconds = int(window) if window.isascii() and window.isdigit() and len(window) < 9 else 0
+    return f"{left} of {limit} pulls" + (f" in {seconds / 3600:g} h" if seconds else "") + " left"
+
+
 def _limited(answer: Answer, wait: float | None) -> str:
     host = answer.url.origin.netloc
     again = f"; try again in {wait:.0f} s" if wait else ""

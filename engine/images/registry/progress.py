@@ -42,6 +42,7 @@ class Resolved:
     digest: Digest
     platform: Platform
     blobs: tuple[BlobProgress, ...]
+    allowance: str = ""  # what is left of the registry's limit, in its words
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,8 @@ def pull(
         found, manifest = finding.image_in(top)
         blobs = _blobs(manifest, session)
         watched = tuple(meter.blob for _, meter in blobs)
-        session.watch(Resolved(name.familiar, top.digest, platform or host_platform(), watched))
+        here = platform or host_platform()
+        session.watch(Resolved(name.familiar, top.digest, here, watched, top.allowance))
         download = Download(store, ingest, sources, http)
         # Before anything is looked for: what is found is not collected then.
         with store.lease({found.digest, *(blob.digest for blob, _ in blobs)}):
