@@ -33,6 +33,13 @@ def main() -> int:
     options = EngineOptions(words.nodes, words.node_cpu, words.node_memory, tuple(words.apply))
     for folder in (paths.run, paths.state):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(paths.home.glob("builds/*/*")):
+        from engine.builder.workshop import sweep
+
+        try:
+            sweep(paths.home)
+        except OSError as error:
+            print(f"what a dead build left stays: {error}", file=sys.stderr)
     try:
         with EngineLock(paths):
             listener = _enter(paths) if os.geteuid() else None

@@ -60,7 +60,6 @@ def build(
     from podarium.building import build
 
     build(
-        image_home(),
         context,
         file=file,
         tags=tags,

@@ -6,26 +6,35 @@ What is happening goes to stderr, what became of it to stdout.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from engine.home import default_home
 from engine.images.errors import ImageError
 from engine.images.types import Platform
+from engine.runtime.rootless.enter import NotEntered
 from podarium.failure import Failure
+from podarium.imagehome import image_home
 from podarium.images import store_of
 from podarium.output import tame
+
+if TYPE_CHECKING:
+    from engine.builder.site import Options
 
 _INTERRUPTED = 130
 _FILES = ("Containerfile", "Dockerfile")
 
 
 def build(
-    home: Path,
     context: Path,
     *,
     file: str,
@@ -40,13 +49,10 @@ def build(
     iidfile: Path | None,
     quiet: bool,
 ) -> None:
-    from engine.builder.build import build
-    from engine.builder.events import unwatched
     from engine.builder.site import Options
     from engine.images.registry import platforms
-    from engine.linux.mountns import own_mount_namespace
-    from engine.runtime.errors import RuntimeFailure
 
+    context = context.absolute()
     if not context.is_dir():
         raise Failure(f"{context}: the build context must be a folder", 2)
     name, path, data = _containerfile(context, file)
@@ -65,19 +71,94 @@ def build(
             network="host" if network == "host" else "none",
             use_cache=use_cache,
             epoch=epoch(),
-            pull=_puller(home),
+            pull=_puller(default_home()),
         )
-        watch = unwatched if quiet else _Progress().show
-        if os.geteuid() == 0:
-            own_mount_namespace()  # what is mounted for containers goes with us
-        image = asyncio.run(build(store_of(home), home, options, watch))
-    except (ImageError, RuntimeFailure, OSError) as error:
+        digest, reference = _as_who_may(options, quiet=quiet)
+    except (ImageError, OSError) as error:
+        raise Failure(str(error)) from None
+    if iidfile is not None:
+        iidfile.write_text(digest)
+    click.echo(digest if quiet else f"built {reference} ({digest})")
+
+
+def _as_who_may(options: Options, *, quiet: bool) -> tuple[str, str]:
+    """Build as root; as an ordinary user in namespaces of his: of his ids alone when no command is
+    to be run, and else such as a cluster of his has, which a process of its own enters."""
+    from engine.builder.workshop import claim
+    from engine.images.containerfile.instructions import parse
+    from engine.linux.mountns import own_mount_namespace
+    from engine.runtime.rootless.enter import enter, ordinary
+    from engine.teardown import teardown
+
+    if not ordinary():
+        own_mount_namespace()  # what is mounted for containers goes with us
+        return _build(options, quiet=quiet)
+    instructions = parse(options.containerfile, options.name)
+    if all(instruction.name != "RUN" for instruction in instructions):
+        image_home()
+        why = "the image's ONBUILD runs commands: name one in the Containerfile, or build as root"
+        return _build(replace(options, no_commands=why), quiet=quiet)
+    paths, lock = claim(default_home())
+
+    def inside() -> tuple[str, str]:
+        enter(paths)
+        own_mount_namespace()
+        return _build(replace(options, place=paths), quiet=quiet)
+
+    try:
+        return _in_child(inside)
+    finally:
+        teardown(paths, purge=True)
+        os.close(lock)
+
+
+def _in_child(work: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    """What `work` gives, done by a child, whose failure becomes ours."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with open(writer, "w") as told:
+                try:
+                    json.dump([0, *work()], told)
+                    code = 0
+                except (ImageError, OSError, NotEntered) as error:
+                    json.dump([1, str(error)], told)
+                except Failure as failure:
+                    json.dump([failure.code, str(failure)], told)
+        finally:
+            os._exit(code)
+    os.close(writer)
+    text = ""
+    with open(reader) as told:
+        # Interrupted, as we are, it ends by itself and says so.
+        with suppress(KeyboardInterrupt):
+            text = told.read()
+        text += told.read()
+    os.waitpid(child, 0)
+    code, *words = json.loads(text or '[1, "the build ended without a word"]')
+    if code:
+        raise Failure(words[0], code)
+    digest, reference = words
+    return digest, reference
+
+
+def _build(options: Options, *, quiet: bool) -> tuple[str, str]:
+    from engine.builder.build import build
+    from engine.builder.events import unwatched
+    from engine.runtime.errors import RuntimeFailure
+
+    home = default_home()
+    watch = unwatched if quiet else _Progress().show
+    try:
+        with closing(store_of(home)) as store:
+            image = asyncio.run(build(store, home, options, watch))
+    except RuntimeFailure as error:
         raise Failure(str(error)) from None
     except KeyboardInterrupt:
         raise Failure("interrupted", _INTERRUPTED) from None
-    if iidfile is not None:
-        iidfile.write_text(str(image.digest))
-    click.echo(image.digest if quiet else f"built {image.reference} ({image.digest})")
+    return str(image.digest), image.reference
 
 
 def save(home: Path, references: Sequence[str], output: str, form: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from engine.builder.cache import BuildCache, Known
 from engine.builder.events import Remark, Watch
 from engine.builder.workshop import Workshop
+from engine.home import ClusterPaths
 from engine.images import hostimage
 from engine.images.archive import host_platform
 from engine.images.blobs import HashedFile
@@ -48,7 +49,8 @@ class Options:
     """What is to be built.
 
     `name` is the Containerfile's as errors show it, `path` where it lies (None: it was read from a
-    pipe). `epoch` in Unix seconds. `pull` gets an image that the store does not have.
+    pipe). `epoch` in Unix seconds. `pull` gets an image that the store does not have. `place` is
+    where commands run, when whoever asks has claimed it already; `no_commands` says why none can.
     """
 
     containerfile: bytes
@@ -65,6 +67,8 @@ class Options:
     use_cache: bool = True
     epoch: int | None = None
     pull: Callable[[str, Platform], object] | None = None
+    place: ClusterPaths | None = None
+    no_commands: str = ""
 
 
 class Site:
@@ -119,9 +123,14 @@ class Site:
 
     async def workshop(self) -> Workshop:
         """Where containers run. Raise BuildError, OSError."""
+        if self.options.no_commands:
+            raise BuildError(f"RUN: {self.options.no_commands}")
         async with self._opening:
             if self._workshop is None:
-                self._workshop = await asyncio.to_thread(Workshop.open, self._home)
+                place = self.options.place
+                self._workshop = await asyncio.to_thread(
+                    lambda: Workshop(place, None) if place else Workshop.open(self._home)
+                )
             return self._workshop
 
     def step(self) -> int:

@@ -19,8 +19,8 @@ from typing import Any
 
 from engine.home import ClusterPaths
 from engine.images.containerfile.stages import BuildError
-from engine.linux.namespace import in_user_namespace
-from engine.runtime.cgroup.api import Hierarchy, detect
+from engine.runtime.cgroup import delegation
+from engine.runtime.cgroup.api import Hierarchy
 from engine.runtime.runtime import (
     ContainerConfig,
     ContainerState,
@@ -37,9 +37,10 @@ OUTSIDE = "outside"
 
 
 class Workshop:
-    """Made by open(); its keeper starts with the first container."""
+    """Its keeper starts with the first container."""
 
-    def __init__(self, paths: ClusterPaths, lock: int) -> None:
+    def __init__(self, paths: ClusterPaths, lock: int | None) -> None:
+        """`lock` is the place's; None when somebody else has it, and takes the place down."""
         self._paths = paths
         self._lock = lock
         self._runtime: Runtime | None = None
@@ -47,19 +48,16 @@ class Workshop:
         self._sandboxes: set[str] = set()
         self._ends: dict[str, asyncio.Future[ContainerState]] = {}
         self._following: asyncio.Task[None] | None = None
-        self.hierarchy: Hierarchy = detect()
         self.node = paths.node(_NODE)
+        self.node.pods.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.hierarchy: Hierarchy = delegation.hierarchy(paths.cgroup)
+        delegation.settle(self.hierarchy)
+        self.hierarchy.create(paths.cgroup)  # by which the keeper will find it
 
     @classmethod
     def open(cls, home: Path) -> Workshop:
-        """Take down what dead builds left, and have a place of one's own."""
-        sweep(home)
-        while True:
-            paths = ClusterPaths.of(_builds(home), secrets.token_hex(4))
-            lock = _lock(paths)
-            if lock >= 0:
-                paths.node(_NODE).pods.mkdir(mode=0o700, parents=True)
-                return cls(paths, lock)
+        """Have a place of one's own. Raise OSError."""
+        return cls(*claim(home))
 
     async def close(self) -> None:
         """End what runs, and leave nothing. Raise BuildError naming what could not be removed."""
@@ -69,6 +67,8 @@ class Workshop:
             self._runtime.close()
         if self._following is not None:
             await self._following
+        if self._lock is None:
+            return
         left = await asyncio.to_thread(teardown, self._paths, purge=True)
         os.close(self._lock)
         if left:
@@ -125,8 +125,6 @@ class Workshop:
 
     async def _started(self) -> Runtime:
         if self._runtime is None:
-            if in_user_namespace():
-                raise BuildError("RUN starts a container, which takes root: sudo podarium build …")
             self._runtime = await Runtime.launch(self.node, node=_NODE)
             self._following = asyncio.create_task(self._follow(self._runtime))
         return self._runtime
@@ -156,6 +154,16 @@ class Workshop:
             return {"ip": str(way + 1), "prefix": pods.prefixlen, "gateway": str(way)}
 
         return await asyncio.to_thread(lay)
+
+
+def claim(home: Path) -> tuple[ClusterPaths, int]:
+    """Take down what dead builds left; a new place, and its lock, which goes with this process."""
+    sweep(home)
+    while True:
+        paths = ClusterPaths.of(_builds(home), secrets.token_hex(4))
+        lock = _lock(paths)
+        if lock >= 0:
+            return paths, lock
 
 
 def sweep(home: Path) -> None:

@@ -46,13 +46,32 @@ spec:
 @pytest.fixture(scope="module")
 def shell(home: Path) -> Iterator[Shell]:
     shell = Shell(ClusterPaths.of(home, "files"))
+    _kill_a_build(shell)
+    assert list(home.glob("builds/*/*"))
     shell.podarium("up", "--nodes", "1")
+    assert not list(home.glob("builds/*/*"))
     manifest = home / "pod.yaml"
     manifest.write_text(POD)
     shell.podarium("apply", "-f", str(manifest))
     shell.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/w")
     yield shell
     shell.podarium("down", "--purge")
+
+
+def _kill_a_build(shell: Shell) -> None:
+    """What it leaves is taken down by the next engine that starts."""
+    folder = shell.paths.home / "ctx"
+    folder.mkdir()
+    (folder / "Containerfile").write_text("FROM podarium/host\nRUN echo here; sleep 100000\n")
+    command = [str(BIN / "podarium"), "build", str(folder)]
+    build = subprocess.Popen(command, env=shell.env, stderr=subprocess.PIPE, text=True)
+    assert build.stderr is not None
+    for line in build.stderr:
+        if line.endswith("| here\n"):
+            break
+    build.kill()
+    build.wait()
+    build.stderr.close()
 
 
 def inside(shell: Shell, script: str) -> str:
