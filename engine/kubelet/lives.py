@@ -80,6 +80,7 @@ class Lives:
             text = f"Container {name} has not all that it asked for: {'; '.join(state.warnings)}"
             self.event(pod, name, "Warning", "Degraded", text)
         record.last, record.waiting, record.changed = record.life, None, False
+        record.resources = container.resources
         record.life = Life(state.id, attempt, state.started_at)
         self._begin(pod, container, state, ground.ip, fresh=True)
         if state.id in self._early:
@@ -170,7 +171,11 @@ class Lives:
         running, record = self._running.get(container.name), self.record(container.name)
         if running is None or record.changed or running.image in ("", container.image):
             return
-        record.changed = True
+        self.restart(pod, container, ip)
+
+    def restart(self, pod: Pod, container: Container, ip: str) -> None:
+        """End it, to start it again as its pod says now."""
+        self.record(container.name).changed = True
         grace_s = float(pod.spec.termination_grace_period_seconds or 0)
         why = f"Container {container.name} definition changed, will be restarted"
         self.stop(pod, container, ip, grace_s, why)

@@ -17,6 +17,7 @@ from engine.types.containers import (
     ContainerStateTerminated,
     ContainerStateWaiting,
     ContainerStatus,
+    ResourceRequirements,
 )
 from engine.types.pods import Pod, PodCondition, PodIP, PodStatus
 
@@ -53,7 +54,8 @@ class Record:
     """All that is known of one container of a pod.
 
     `waiting` is why it does not run, as (reason, message); `last` is the life before `life`.
-    `changed`: its image was changed while it ran, so it starts again whatever the restart policy.
+    `changed`: its image, or what it wants a new life for, was changed while it ran, so it starts
+    again whatever the restart policy. `resources`: those in force since its present life began.
     """
 
     life: Life | None = None
@@ -63,6 +65,7 @@ class Record:
     started: bool = False
     ready: bool = False
     changed: bool = False
+    resources: ResourceRequirements | None = None
 
     @property
     def running(self) -> bool:
@@ -132,6 +135,9 @@ def _status(container: Container, facts: Facts, final: bool, first: str) -> Cont
         ready=record.ready,
         started=record.started,
     )
+    if record.running and record.resources is not None:
+        status.resources = record.resources
+        status.allocated_resources = record.resources.requests
     if record.last is not None:
         status.last_state = ContainerState(terminated=terminated(record.last))
     if life is not None and life.running:
@@ -171,7 +177,7 @@ def restored(status: ContainerStatus, now: float) -> Record:
     One that ran is taken for lost, until the runtime shows that it lives.
     """
     count, state, last = status.restart_count, status.state, status.last_state.terminated
-    record = Record(image_id=status.image_id)
+    record = Record(image_id=status.image_id, resources=status.resources)
     if state.terminated is not None:
         record.life = _life(state.terminated, count)
     elif state.running is not None:

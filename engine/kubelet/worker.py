@@ -12,7 +12,7 @@ from collections.abc import Set
 from dataclasses import replace
 
 from engine.client.errors import Unreachable
-from engine.kubelet import decision
+from engine.kubelet import decision, resizing
 from engine.kubelet.etc import HostnameError
 from engine.kubelet.folders import remove_files
 from engine.kubelet.ground import Ground
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 # A pod that vanished from the API without a word (a forced deletion) still gets a moment to end.
 FORCED_GRACE_S = 1.0
+RESIZE_RETRY_S = 10.0
 _GROUND = ""
 
 
@@ -214,12 +215,37 @@ class PodWorker:
         """Start what is due; the seconds that the others must wait."""
         for container in self._containers():
             self.lives.restart_if_changed(ground.pod, container, ground.ip)
-        waits = []
+        waits = await self._resize(ground)
         for container in decision.due(ground.pod, self._facts.records):
             wait = await self._start_if_due(ground, container)
             if wait is not None:
                 waits.append(wait)
         return waits
+
+    async def _resize(self, ground: PodGround) -> list[float]:
+        """Give containers, and the pod's cgroup, the resources that the pod has now."""
+        differ = []
+        for container in self._containers():
+            record = self.lives.record(container.name)
+            if record.resources is not None and record.resources != container.resources:
+                differ.append((container, record))
+        for container, record in differ:
+            if record.running and resizing.restarts(container, record.resources):
+                self.lives.restart(ground.pod, container, ground.ip)
+        if not differ or any(record.running and record.changed for _, record in differ):
+            return []  # the end of a life wakes us
+        lives = [(c, record.life.id) for c, record in differ if record.life and record.running]
+        names = ", ".join(container.name for container, _ in differ)
+        try:
+            await resizing.resize(self._node, ground.pod, lives)
+        except OSError as error:
+            self._event("Warning", "ResizeError", f"Error resizing {names}: {error}")
+            return [RESIZE_RETRY_S]
+        for container, record in differ:
+            record.resources = container.resources
+        self._event("Normal", "ResizeCompleted", f"Resized {names}")
+        self._reporter.wake()
+        return []
 
     def _deadline(self, now: float) -> float | None:
         """Seconds until activeDeadlineSeconds; once they are over the pod has failed."""

@@ -384,3 +384,67 @@ async def test_what_others_wrote_while_the_node_was_silent_is_put_right(cluster:
     await cluster.until(
         "steady", lambda p: _ready(p) and int(p.metadata.resource_version) > revision
     )
+
+
+async def test_other_resources_while_it_runs(cluster: Cluster) -> None:
+    """In place, or with a new life where the container wants that; a limit below what is in use
+    waits."""
+
+    def sized(**limits: str) -> dict[str, object]:
+        resources = {"limits": limits, "requests": limits}
+        return {"spec": {"containers": [{"name": "main", "resources": resources}]}}
+
+    async def resize(**limits: str) -> None:
+        await cluster.client.raw(
+            "PATCH",
+            "/api/v1/namespaces/default/pods/p/resize",
+            body=codec.encode(sized(**limits)),
+            content_type="application/strategic-merge-patch+json",
+        )
+
+    def in_force(name: str, value: str):
+        def holds(pod: Pod) -> bool:
+            status = main(pod)
+            return bool(status and status.resources and status.resources.limits[name] == value)
+
+        return holds
+
+    def memory() -> int | None:
+        node = cluster.kubelet.node
+        (cgroup,) = (
+            node.pod_cgroup(pod.metadata.uid) + b"/" + name
+            for name in cluster.hierarchy.children(node.pod_cgroup(pod.metadata.uid))
+        )
+        return cluster.hierarchy.sample(cgroup).memory_limit
+
+    hog = "x = bytearray(24 << 20); print('up', flush=True); import time; time.sleep(1000)"
+    policy = [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]
+    limits = {"cpu": "100m", "memory": "64Mi"}
+    await cluster.run(
+        "p",
+        {
+            "command": ["python3", "-c", hog],
+            "resources": {"limits": limits},
+            "resizePolicy": policy,
+        },
+        terminationGracePeriodSeconds=0,
+    )
+    pod = await cluster.until("p", in_force("memory", "64Mi"))
+    assert await anext(cluster.follow("p")) == b"up"
+    life = main(pod).container_id
+    await resize(cpu="100m", memory="128Mi")
+    pod = await cluster.until("p", in_force("memory", "128Mi"))
+    assert memory() == 128 << 20
+    assert main(pod).container_id == life
+    assert main(pod).allocated_resources == {"cpu": "100m", "memory": "128Mi"}
+    await cluster.restart_kubelet()  # knows what is in force
+    await resize(cpu="100m", memory="16Mi")
+    async with asyncio.timeout(60):
+        said: list[str] = []
+        while not any("below current usage" in text for text in said):
+            said = await cluster.messages("p")
+    assert memory() == 128 << 20
+    await resize(cpu="200m", memory="128Mi")
+    pod = await cluster.until("p", in_force("cpu", "200m"))
+    assert main(pod).container_id != life
+    assert main(pod).restart_count == 1
