@@ -442,6 +442,7 @@ async def test_other_resources_while_it_runs(cluster: Cluster) -> None:
     async with asyncio.timeout(60):
         said: list[str] = []
         while not any("below current usage" in text for text in said):
+            await asyncio.sleep(0.01)
             said = await cluster.messages("p")
     assert memory() == 128 << 20
     await resize(cpu="200m", memory="128Mi")
