@@ -180,7 +180,8 @@ def facts(shown: str) -> dict[str, object]:
             before, _, after = line.partition(" - ")
             _, _, _, root, at, options, *_ = before.split(" ")
             type_ = after.split(" ")[0]
-            mounts.append((at, type_, root if type_ != "ext4" else "", options))
+            # Where the files of /etc come from is each runtime's own folder.
+            mounts.append((at, type_, "" if at.startswith("/etc/") else root, options))
     return {**status, "mounts": sorted(mounts)}
 
 
