@@ -6,7 +6,20 @@ import argparse
 import os
 import sys
 
-from tests.bench import api, boot, explore, images, keys, pods, sampling, scheduling, start
+from tests.bench import (
+    api,
+    boot,
+    burst,
+    explore,
+    idle,
+    images,
+    keys,
+    life,
+    pods,
+    sampling,
+    scheduling,
+    start,
+)
 from tests.bench.table import Row, show
 
 BENCHMARKS = {
@@ -15,6 +28,9 @@ BENCHMARKS = {
     "scheduling": scheduling.measure,
     "api": api.measure,
     "start": start.measure,
+    "life": life.measure,
+    "burst": burst.measure,
+    "idle": idle.measure,
     "sampling": sampling.measure,
     "keys": keys.measure,
     "explore": explore.measure,

@@ -23,6 +23,8 @@ from engine.runtime.plan import Plan, Preparation, Target, compile, prepare
 from engine.runtime.spec import Spec, default_spec
 
 HOSTNAME = "bench"
+STAY = "-"
+"""What the program is told that is to stay until SIGTERM."""
 FILES = ("hosts", "hostname", "resolv.conf")
 _SOURCES = Path(__file__).parent / "floor"
 _LIMITS = Resources(
@@ -51,15 +53,16 @@ def build_stamp(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Container:
-    """Below `folder`, whose layers are made; `cgroup` is relative and its parent exists."""
+    """Below `folder`, on what is in `layers`; `cgroup` is relative and its parent exists."""
 
     folder: Path
     hierarchy: Hierarchy
     cgroup: bytes
+    layers: Path
 
     @classmethod
     def make(cls, folder: Path, hierarchy: Hierarchy, cgroup: bytes) -> Container:
-        made = cls(folder, hierarchy, cgroup)
+        made = cls(folder, hierarchy, cgroup, folder)
         base, middle, top = made.lowers[::-1]
         for name in _FOLDERS:
             (base / name).mkdir(parents=True)
@@ -74,7 +77,13 @@ class Container:
     @property
     def lowers(self) -> tuple[Path, ...]:
         """The uppermost first."""
-        return tuple(self.folder / f"layer-{number}" for number in (3, 2, 1))
+        return tuple(self.layers / f"layer-{number}" for number in (3, 2, 1))
+
+    def another(self, name: str) -> Container:
+        """On the same layers."""
+        (self.folder / name).mkdir(exist_ok=True)
+        cgroup = self.cgroup.rpartition(b"/")[0] + b"/" + name.encode()
+        return Container(self.folder / name, self.hierarchy, cgroup, self.layers)
 
     def fresh(self) -> None:
         """Empty layers for what the container writes."""
@@ -93,9 +102,9 @@ class Container:
             lowerdirs=self.lowers,
             upper=self.folder / "upper",
             work=self.folder / "work",
-            hosts=self.folder / "hosts",
-            hostname=self.folder / "hostname",
-            resolv_conf=self.folder / "resolv.conf",
+            hosts=self.layers / "hosts",
+            hostname=self.layers / "hostname",
+            resolv_conf=self.layers / "resolv.conf",
             cgroup=self.cgroup,
             hierarchy=self.hierarchy,
             resources=_LIMITS,
@@ -126,7 +135,7 @@ class Container:
             *(("cgroup", d.decode()) for d in self.hierarchy.directories(self.cgroup)),
             *(("limit", f.decode(), v.decode()) for op in limits for f, v in op.writes),
             *(("join", file.decode()) for file in ops["join-cgroup"].files),
-            *(("bind", self.folder / name, f"etc/{name}") for name in FILES),
+            *(("bind", self.layers / name, f"etc/{name}") for name in FILES),
             *(("tree", (n or t).decode()) for n, t, _ in self.hierarchy.mounts()),
             *(("read-only", path[1:]) for path in spec.linux.readonly_paths),
             *(("mask", path[1:]) for path in spec.linux.masked_paths),
@@ -139,27 +148,35 @@ class Container:
         program.write_bytes(ops["seccomp"].program)
         return config, program
 
-    def bundle(self, cgroup: bytes) -> Path:
-        """For OCI runtimes, which join no layers: they get them as one folder."""
-        folder = self.folder / "bundle"
-        for layer in self.lowers[::-1]:
-            shutil.copytree(layer, folder / "rootfs", dirs_exist_ok=True)
-        spec = json.loads(msgspec.json.encode(self.spec()))
+    def rootfs(self) -> Path:
+        """For others, which join no layers: they get them as one folder."""
+        folder = self.layers / "rootfs"
+        if not folder.exists():
+            for layer in self.lowers[::-1]:
+                shutil.copytree(layer, folder, dirs_exist_ok=True)
+        return folder
+
+    def bundle(self, name: str, *args: str) -> Path:
+        """For OCI runtimes, in a cgroup of that name beside this one's."""
+        folder = self.folder / f"bundle-{name}"
+        folder.mkdir(exist_ok=True)
+        spec = json.loads(msgspec.json.encode(self.spec(*args)))
         # Ours leaves out what is as usual; these are required.
         spec["ociVersion"] = "1.0.2"
         spec["process"] |= {"cwd": "/", "user": {"uid": 0, "gid": 0}}
-        spec["root"] = {"path": "rootfs"}
+        spec["root"] = {"path": str(self.rootfs())}
         spec["hostname"] = HOSTNAME
         spec["mounts"] += [
             {
-                "destination": f"/etc/{name}",
-                "source": str(self.folder / name),
+                "destination": f"/etc/{file}",
+                "source": str(self.layers / file),
                 "type": "bind",
                 "options": ["bind"],
             }
-            for name in FILES
+            for file in FILES
         ]
-        spec["linux"]["cgroupsPath"] = "/" + cgroup.decode()
+        parent = self.cgroup.rpartition(b"/")[0].decode()
+        spec["linux"]["cgroupsPath"] = f"/{parent}/{name}"
         spec["linux"]["resources"] = {
             "cpu": {"shares": 512, "quota": 50_000, "period": 100_000},
             "memory": {"limit": 64 << 20},

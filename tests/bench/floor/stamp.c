@@ -1,5 +1,6 @@
 /* The program that measured containers run: it writes CLOCK_MONOTONIC, in nanoseconds, as the very
- * first thing it does. With arguments it writes the contents of those files instead.
+ * first thing it does. With the argument "-" it then stays until SIGTERM; with others it writes the
+ * contents of those files instead.
  *
  * No C library: what runs before main() there is not the container's start.
  *     cc -O2 -static -nostdlib -fno-stack-protector -o stamp stamp.c
@@ -36,7 +37,16 @@ static long kernel(long number, long a, long b, long c, long d)
 #error "only x86-64 and arm64"
 #endif
 
-enum { CLOCK_MONOTONIC = 1, AT_FDCWD = -100 };
+enum { CLOCK_MONOTONIC = 1, AT_FDCWD = -100, SIG_BLOCK = 0, SIGTERM = 15 };
+
+/* As the first process of its namespace it gets no signal that it does not ask for. */
+static void stay(void)
+{
+    unsigned long term = 1ul << (SIGTERM - 1);
+    kernel(__NR_rt_sigprocmask, SIG_BLOCK, (long)&term, 0, sizeof term);
+    while (kernel(__NR_rt_sigtimedwait, (long)&term, 0, 0, sizeof term) != SIGTERM)
+        ;
+}
 
 static void show(const char *path)
 {
@@ -50,15 +60,19 @@ __attribute__((noreturn)) void begin(long *stack)
 {
     long time[2];
     kernel(__NR_clock_gettime, CLOCK_MONOTONIC, (long)time, 0, 0);
-    for (long word = 2; word <= stack[0]; word++)
+    const char *first = (const char *)stack[2];
+    int stays = stack[0] == 2 && first[0] == '-' && !first[1];
+    for (long word = 2; word <= stack[0] && !stays; word++)
         show((const char *)stack[word]);
-    if (stack[0] == 1) {
+    if (stack[0] == 1 || stays) {
         char text[24], *digit = text + sizeof text;
         *--digit = '\n';
         for (unsigned long ns = time[0] * 1000000000ul + time[1]; ns; ns /= 10)
             *--digit = '0' + ns % 10;
         kernel(__NR_write, 1, (long)digit, text + sizeof text - digit, 0);
     }
+    if (stays)
+        stay();
     for (;;)
         kernel(__NR_exit_group, 0, 0, 0, 0);
 }
