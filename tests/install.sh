@@ -4,7 +4,7 @@ set -eu
 missing=
 for pair in nft:nftables ip:iproute2 tmux:tmux skopeo:skopeo umoci:umoci cc:gcc \
     docker-registry:docker-registry qemu-system-x86_64:qemu-system-x86 \
-    bsdtar:libarchive-tools fsck.erofs:erofs-utils podman:podman runc:runc crun:crun \
+    bsdtar:libarchive-tools fsck.erofs:erofs-utils podman:podman runc:runc crun:crun catatonit:catatonit \
     newuidmap:uidmap pasta:passt slirp4netns:slirp4netns \
     musl-gcc:musl-tools busybox:busybox-static; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"

@@ -54,6 +54,8 @@ NAMES = [
     *sorted("r" + name for name in {*_SET, *_CLEAR, *_TIMES}),
     "tmpcopyup",
     *_MAPPED,
+    # Which are for the filesystem itself to know.
+    *("acl", "iversion", "noacl"),
 ]
 """What `features` lists."""
 

@@ -1,4 +1,4 @@
-"""podman on our runtime: what its users do, told apart from the same on runc where that is here.
+"""podman on our runtime: what its users do, told apart from the same on crun where that is here.
 
 Storage, state and cgroups are of the test's own, so that nobody's podman is touched.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import subprocess
 import tempfile
@@ -28,21 +29,25 @@ IMAGE = "localhost/t:1"
 V2 = not os.path.isdir("/sys/fs/cgroup/memory")
 # Beside the machine's own: limits that every machine can give.
 LIMITS = ("--ulimit", "nofile=1024:2048", "--ulimit", "nproc=1000:1000", "--network", "none")
-# crun 1.8 refuses hybrid cgroups, so the reference is runc.
-REFERENCE = shutil.which("runc")
+CRUN = shutil.which("crun")
+# crun 1.8 refuses hybrid cgroups, so it is shown v1's alone.
+_V1_ALONE = (
+    "#!/bin/sh\n"
+    "exec unshare --mount --propagation slave sh -c "
+    '\'umount /sys/fs/cgroup/unified 2>/dev/null; exec crun "$@"\' sh "$@"\n'
+)
 
 
 @dataclass
 class Podman:
     home: Path
     config: Path
+    reference: str | None
 
     def call(
         self, *words: str, runtime: str = OCI, typed: str | None = None
     ) -> subprocess.CompletedProcess[str]:
-        command = ["podman", "--root", f"{self.home}/r", "--runroot", f"{self.home}/x"]
-        command += ["--tmpdir", f"{self.home}/t", "--cgroup-manager", "cgroupfs"]
-        command += ["--events-backend", "file", "--runtime", runtime, *words]
+        command = self.command(*words, runtime=runtime)
         source = {"stdin": subprocess.DEVNULL} if typed is None else {"input": typed}
         return subprocess.run(
             command,
@@ -52,9 +57,18 @@ class Podman:
             check=False,
             # Where conmon leaves a file when memory runs out.
             cwd=self.home,
-            env={**os.environ, "CONTAINERS_CONF": str(self.config)},
+            env=self.environment,
             **source,  # type: ignore[call-overload]
         )
+
+    def command(self, *words: str, runtime: str = OCI) -> list[str]:
+        command = ["podman", "--root", f"{self.home}/r", "--runroot", f"{self.home}/x"]
+        command += ["--tmpdir", f"{self.home}/t", "--cgroup-manager", "cgroupfs"]
+        return [*command, "--events-backend", "file", "--runtime", runtime, *words]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "CONTAINERS_CONF": str(self.config)}
 
     def ok(self, *words: str, typed: str | None = None) -> str:
         ran = self.call(*words, typed=typed)
@@ -65,8 +79,8 @@ class Podman:
     def both(self, *words: str) -> tuple[int, str]:
         """Exit status and output on ours, which are those on the reference."""
         ran = self.call("run", "--rm", *LIMITS, *words)
-        if REFERENCE is not None:
-            theirs = self.call("run", "--rm", *LIMITS, *words, runtime=REFERENCE)
+        if self.reference is not None:
+            theirs = self.call("run", "--rm", *LIMITS, *words, runtime=self.reference)
             told = (theirs.returncode, theirs.stdout)
             assert told == (ran.returncode, ran.stdout), f"{theirs.stderr}{ran.stderr}"
         return ran.returncode, ran.stdout
@@ -77,8 +91,11 @@ def podman(layer: Path) -> Iterator[Podman]:
     home = Path(tempfile.mkdtemp(prefix="pdp"))
     config = home / "containers.conf"
     # Else podman reads our errors from stderr alone.
-    config.write_text('[engine]\nruntime_supports_json = ["podarium-oci", "runc"]\n')
-    made = Podman(home, config)
+    config.write_text('[engine]\nruntime_supports_json = ["podarium-oci", "crun"]\n')
+    crun = home / "crun"
+    crun.write_text(_V1_ALONE)
+    crun.chmod(0o755)
+    made = Podman(home, config, CRUN and (CRUN if V2 else str(crun)))
     archive = home / "image.tar"
     subprocess.run(["tar", "-C", str(layer), "-cf", str(archive), "."], check=True)
     made.ok("import", str(archive), IMAGE)
@@ -96,7 +113,7 @@ def podman(layer: Path) -> Iterator[Podman]:
     "words",
     [
         (IMAGE, "sh", "-c", "id; pwd; env | grep -v HOSTNAME; cat /proc/self/status | grep -E Cap"),
-        (IMAGE, "sh", "-c", "stat -c '%a %u %t:%T %n' /dev/*"),
+        (IMAGE, "sh", "-c", "stat -c '%a %u %t:%T %n' /dev/[!c]*"),
         ("--read-only", IMAGE, "sh", "-c", "touch /x; touch /tmp/y && echo fine"),
         ("--tmpfs", "/etc", IMAGE, "sh", "-c", "ls /etc; grep ' /etc ' /proc/mounts"),
         ("--tmpfs", "/new:size=1m", IMAGE, "stat", "-c", "%a", "/new"),
@@ -114,13 +131,39 @@ def podman(layer: Path) -> Iterator[Podman]:
         ("--ipc", "host", "--uts", "host", IMAGE, "readlink", "/proc/self/ns/ipc"),
         ("--shm-size", "1m", IMAGE, "grep", "/dev/shm", "/proc/mounts"),
         ("-t", IMAGE, "sh", "-c", "tty; stat -c %t:%T /dev/console"),
+        ("--init", IMAGE, "sh", "-c", "tr '\\0' ' ' < /proc/1/cmdline; exit 4"),
+        (
+            "--uidmap",
+            "0:100000:500",
+            IMAGE,
+            "sh",
+            "-c",
+            "cat /proc/self/uid_map; id; stat -c %u /",
+        ),
+        ("--uidmap", "0:1000:500", "--user", "7", IMAGE, "sh", "-c", "id -u; touch /tmp/x && ls /"),
+        ("--cgroupns", "host", IMAGE, "sh", "-c", "grep -c /sys/fs/cgroup /proc/mounts | wc -l"),
+        ("--device", "/dev/kmsg:/dev/mine:r", IMAGE, "stat", "-c", "%t:%T %a", "/dev/mine"),
+        (
+            "--security-opt",
+            "mask=/etc/passwd:/tmp",
+            IMAGE,
+            "sh",
+            "-c",
+            "wc -c /etc/passwd; ls /tmp",
+        ),
+        ("--security-opt", "unmask=ALL", IMAGE, "sh", "-c", "head -c1 /proc/timer_list | wc -c"),
+        ("--mount", "type=tmpfs,dst=/m,tmpfs-size=1m,ro", IMAGE, "grep", " /m ", "/proc/mounts"),
+        ("--personality", "LINUX32", IMAGE, "cat", "/proc/self/personality"),
+        ("--cpu-shares", "512", "--memory", "64m", "--memory-swap", "96m", IMAGE, "true"),
+        ("--read-only", "--tmpfs", "/run:mode=700", IMAGE, "stat", "-c", "%a", "/run", "/tmp"),
+        ("--security-opt", "label=type:no", "--annotation", "a=b", IMAGE, "true"),
         (IMAGE, "sh", "-c", "exit 7"),
         (IMAGE, "no-such"),
         (IMAGE, "/etc/passwd"),
     ],
     ids=lambda words: " ".join(words)[:50],
 )
-def test_the_same_as_on_runc(podman: Podman, words: tuple[str, ...]) -> None:
+def test_the_same_as_on_crun(podman: Podman, words: tuple[str, ...]) -> None:
     podman.both(*words)
 
 
@@ -212,3 +255,39 @@ def test_created_then_started_and_attached(podman: Podman) -> None:
     assert podman.ok("inspect", "--format", "{{.State.Status}}", "c") == "initialized\n"
     assert podman.ok("start", "--attach", "c").startswith("root:")
     podman.ok("rm", "c")
+
+
+def test_typed_on_a_terminal(podman: Podman) -> None:
+    """Answered, and ended with the status of what was typed, on ours as on crun."""
+
+    def session(runtime: str) -> tuple[int, bytes]:
+        words = podman.command("run", "--rm", "-it", *LIMITS, IMAGE, "sh", runtime=runtime)
+        pid, master = pty.fork()
+        if pid == 0:
+            os.execve(shutil.which("podman") or "", words, podman.environment)
+        said = b""
+        os.write(master, b"stty size; echo an''swer; exit 6\n")
+        while True:
+            try:
+                said += os.read(master, 4096)
+            except OSError:
+                break
+        os.close(master)
+        _, status = os.waitpid(pid, 0)
+        return os.waitstatus_to_exitcode(status), said
+
+    code, said = session(OCI)
+    assert code == 6
+    assert b"answer" in said
+    if podman.reference is not None:
+        assert session(podman.reference)[0] == code
+
+
+def test_a_volume_of_other_ids(podman: Podman, tmp_path: Path) -> None:
+    volume = f"{tmp_path}:/v:idmap"
+    ran = podman.call(
+        *("run", "--rm", "--uidmap", "0:100000:500", *LIMITS, "-v", volume, IMAGE),
+        *("sh", "-c", "touch /v/new; stat -c %u /v/new"),
+    )
+    assert (ran.returncode, ran.stdout) == (0, "0\n"), ran.stderr
+    assert (tmp_path / "new").stat().st_uid == 0
