@@ -224,6 +224,8 @@ _SIZES = {
     "--memory": "memory.limit",
     "--memory-reservation": "memory.reservation",
     "--memory-swap": "memory.swap",
+    "--kernel-memory": "memory.kernel",
+    "--kernel-memory-tcp": "memory.kernelTCP",
 }
 _SETS = {"--cpuset-cpus": "cpu.cpus", "--cpuset-mems": "cpu.mems"}
 _UPDATING = (

@@ -23,6 +23,7 @@ from engine.runtime.oci.state import StateError
 from podarium.oci.life import COMMANDS
 from podarium.oci.main import GLOBAL
 from podarium.oci.options import Given, UsageError
+from podarium.oci.telling import COMMANDS as TELLING
 
 
 class Freezer:
@@ -186,6 +187,42 @@ def test_options_of_a_command() -> None:
     assert not given("exec", "--tty=false", "--", "c", "ls").tty
     assert given("kill", "c", "9", "--all").signal == "9"
     assert given("kill", "c").signal == ""
+
+
+# What containerd (go-runc), conmon and podman say.
+GLOBAL_WORDS = "--root /r --log /l --log-format json --systemd-cgroup --debug"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "create --bundle /b --pid-file /p --console-socket /s --no-new-keyring --preserve-fds 2 c",
+        "create --bundle /b --pid-file /p --no-pivot c",
+        "run --bundle /b --detach --keep c",
+        "start c",
+        "exec --console-socket /s --detach --process /p --pid-file /q c",
+        "exec --pid-file /p --process /q --detach --preserve-fds 1 c",
+        "kill --all c 9",
+        "kill c KILL",
+        "delete --force c",
+        "state c",
+        "list --format=json",
+        "ps --format json c",
+        "events --stats c",
+        "events --interval 1s c",
+        "update --resources=/f c",
+        "update --resources - c",
+        "pause c",
+        "resume c",
+        "features",
+        "spec --bundle /b",
+    ],
+)
+def test_what_engines_say_is_taken(words: str) -> None:
+    found = Given()
+    GLOBAL.read([*GLOBAL_WORDS.split(), *words.split()], found)
+    assert (found.root, found.log_format) == ("/r", "json")
+    (COMMANDS | TELLING)[found.command].syntax.read(found.args, found)
 
 
 @pytest.mark.parametrize(
