@@ -41,6 +41,10 @@ async def test_statistics_and_anatomy(cluster: Cluster) -> None:
     assert "/proc" in [mount["path"] for mount in found["mounts"]]
     assert "CAP_CHOWN" in found["capabilities"]["effective"]
     assert found["plan"][-1]["op"] == "exec"
+    images = cluster.gateway.images
+    told = await images.diff_container("podarium/host", pod, "main", offset=0, limit=10)
+    assert (told.base, told.now) == ("podarium/host:latest", "pod/busy/main")
+    assert [(row.path, row.mark, row.size) for row in told.rows] == [("/new", "added", 2)]
     assert found["sharedBy"]["mnt"] == found["sharedBy"]["pid"] == "container"
     assert found["sharedBy"]["net"] == "pod"
     assert found["sharedBy"]["user"] == "machine"
