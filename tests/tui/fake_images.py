@@ -36,6 +36,8 @@ def _link(path: str, to: str) -> Entry:
 
 CONTENT = {
     "/srv/app.py": b"import http.server\n\n\ndef main() -> None:\n\tserve(8080)  # \x1b[31mred\n",
+    "1/etc/passwd": b"root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+    "3/etc/passwd": b"root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/srv:\x1b[2Jsh\n",
     "/usr/bin/bash": b"\x7fELF\x02\x01\x01\x00" + bytes(range(200)),
 }
 
@@ -114,6 +116,8 @@ class FakeImages:
                 return explored.which(image, query["path"])
             case "diff":
                 return explored.difference(image, self._other(query))
+            case "file" if (key := f"{query.get('layer', '')}{query['path']}") in CONTENT:
+                return CONTENT[key][int(query.get("offset", 0)) :]
             case "file" if query["path"] in CONTENT:
                 return CONTENT[query["path"]]
         raise NotFound("files", query.get("path", verb))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import msgspec
+import pytest
 
 from engine.types.status import NotFound
+from tests.tui.fake_images import CONTENT
 from tests.tui.fakes import FakeCluster
 from tests.tui.harness import Driver, running
 from tests.tui.test_frames import steer
@@ -87,6 +90,27 @@ async def test_files_are_shown_also_those_that_a_layer_removed() -> None:
         await driver.press("G", "right", "down", "right", "down", "enter")
         assert driver.screen.place.part == "1:/var/cache/packages.bin", "of the layer that had it"
         assert 'files "/var/cache/packages.bin" not found' in driver.text()
+
+
+async def test_what_changed_in_a_file_is_shown_line_by_line() -> None:
+    async with running() as driver:
+        await steer(driver, [":images", "f", "down", "right", "down", "down", "d"])
+        text = driver.text()
+        assert "--- layer 1/etc/passwd" in text
+        assert "-nobody:x:65534:65534::/:/bin/false" in text
+        assert "+app:x:1000:1000::/srv:␛[2Jsh" in text
+        await driver.press("escape", "k", "d")
+        assert "only one layer has this file" in driver.text()
+
+
+async def test_a_file_is_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    async with running() as driver:
+        await steer(driver, [":images", "f", "down", "down", "e"])
+        assert "choose a file first" in driver.text()
+        await driver.press("right", "down", "down", "e")
+        await driver.until(lambda: "app.py" in driver.text() and "66B in " in driver.text())
+    assert (tmp_path / "podarium/files/app.py").read_bytes() == CONTENT["/srv/app.py"]
 
 
 async def test_the_cursor_comes_back_to_where_it_was() -> None:

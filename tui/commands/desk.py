@@ -27,11 +27,20 @@ class Choice:
 class Images(Protocol):
     """The tree of an image, and work on images."""
 
+    @property
+    def number(self) -> int:
+        """Of the layer that is looked at."""
+        ...
+
     def fold(self) -> None: ...
     def layer(self, step: int) -> None: ...
     def toggle(self, what: str) -> None: ...
     def path(self) -> str:
         """What the cursor is on."""
+        ...
+
+    async def extract(self) -> None:
+        """Write the file under the cursor to the user's own folder."""
         ...
 
     def start_work(self, work: ImageWork, query: dict[str, str] | None = None) -> None:

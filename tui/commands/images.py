@@ -213,6 +213,35 @@ def which(desk: Desk) -> None:
         desk.go(Place("which", "images", desk.place.key, path))
 
 
+@command(
+    "change",
+    "d",
+    title="What changed in it",
+    help="A file's lines, before the layer that changed it last and after",
+    hint="change",
+    rank=8,
+    on=("files",),
+    group="Files",
+)
+def change(desk: Desk) -> None:
+    path, number = desk.images.path(), desk.images.number
+    if path:
+        desk.go(Place("change", "images", desk.place.key, f"{number}:{path}"))
+
+
+@command(
+    "extract",
+    "e",
+    "ctrl+e",
+    title="Extract",
+    help="Save a file of the image, also one that was removed, to a folder of yours",
+    on=("files",),
+    group="Files",
+)
+async def extract(desk: Desk) -> None:
+    await desk.images.extract()
+
+
 @command("waste-of-files", "W", title="Waste", on=("files",), group="Files")
 def waste_of_files(desk: Desk) -> None:
     desk.go(Place("waste", "images", desk.place.key))

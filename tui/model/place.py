@@ -56,7 +56,7 @@ class Place:
         return frozenset({self.view})
 
 
-OF_IMAGES = ("waste", "which", "diff", "file", "work")
+OF_IMAGES = ("waste", "which", "diff", "file", "change", "work")
 TEXTS = ("describe", "yaml", "journal", *OF_IMAGES)
 """Views that are a text to read."""
 OVERVIEW = Place("overview")

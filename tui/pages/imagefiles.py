@@ -3,6 +3,8 @@ a file's bytes."""
 
 from __future__ import annotations
 
+from difflib import unified_diff
+
 from engine.types.explored import Difference, Layers, WasteReport, Which
 
 from ..model.files import MARKS, Files
@@ -16,6 +18,7 @@ from .layers import colour, slab
 TEXT_MOST = 1 << 18
 """Bytes of a file that are shown."""
 _DUMP_MOST = 1 << 14
+_CHANGES = {"+": "ok", "-": "bad"}
 
 
 def stack(files: Files, width: int) -> Page:
@@ -211,6 +214,21 @@ def file_text(data: bytes, whole: int) -> Block:
     if shown < whole:
         lines += [EMPTY, ((f"… and {size(whole - shown)} more", "dim"),)]
     return lines or [(("an empty file", "dim"),)]
+
+
+def change_text(before: bytes, after: bytes, first: str, second: str) -> Block:
+    """What changed in a file, line by line; of bytes that are no text only that they differ."""
+    if b"\0" in before[:4096] or b"\0" in after[:4096]:
+        sizes = f"{size(len(before))} to {size(len(after))}"
+        same = "the same bytes" if before == after else f"other bytes, {sizes}"
+        return [((f"not a text: {same}", "warn"),)]
+    old, new = (data.decode("utf-8", "replace").splitlines() for data in (before, after))
+    lines: Block = []
+    for line in unified_diff(old, new, first, second, lineterm=""):
+        head = line.startswith(("---", "+++", "@@"))
+        role = "dim" if head else _CHANGES.get(line[:1], "text")
+        lines.append(((inert(expand_tabs(line)), role),))
+    return lines or [(("the same content; only owner, mode or time differ", "ok"),)]
 
 
 def _dumped(chunk: bytes, at: int) -> Line:

@@ -5,8 +5,10 @@ What comes too late for the place it was asked for is dropped. Work goes on when
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from os.path import splitext
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
@@ -17,24 +19,29 @@ from engine.types.images import Image
 from engine.types.imagework import ImageEvent
 from engine.types.status import StatusError
 
+from ..model import saved
 from ..model.files import MOST, Files, Look
 from ..model.images import reference
 from ..model.imagework import ImageWork
 from ..model.place import Place
 from ..pages.imagefiles import (
     TEXT_MOST,
+    change_text,
     difference_text,
     file_text,
     stack,
     waste_text,
     which_text,
 )
+from ..render.numbers import size
 from ..render.spans import Block
 
 if TYPE_CHECKING:
     from .main import MainScreen
 
 _T = TypeVar("_T")
+PIECE = 1 << 20
+EXTRACT_MOST = 256 << 20
 SIZES = (0, 10 << 10, 1 << 20, 10 << 20)
 """What `least` goes through, bytes."""
 
@@ -128,6 +135,10 @@ class Imaging:
             return
         self._drawn()
 
+    @property
+    def number(self) -> int:
+        return self.files.look.layer
+
     def path(self) -> str:
         """What the cursor is on."""
         return self._screen.body.files.key
@@ -197,11 +208,54 @@ class Imaging:
             case "diff":
                 raw = await self._get(digest, "diff", _other(place.part))
                 return difference_text(codec.decode(Difference, raw), width)
+            case "change":
+                return await self._change(digest, place.part)
         layer, _, path = place.part.partition(":")
         query = {"path": path, "limit": str(TEXT_MOST)} | ({"layer": layer} if layer != "0" else {})
         row = self.files.row(path)
         data = await self._get(digest, "file", query)
         return file_text(data, row.size if row is not None and row.kind == "file" else len(data))
+
+    async def _change(self, digest: str, part: str) -> Block:
+        """A file as the chosen layer has it, beside what was seen below that layer."""
+        number, _, path = part.partition(":")
+        words = codec.decode(Which, await self._get(digest, "which", {"path": path})).words
+        upto = [word for word in words if word.number <= int(number)]
+        if len(upto) < 2 or not (upto[-1].kind and upto[-2].kind):
+            return [(("only one layer has this file: there is nothing to compare", "warn"),)]
+        before, after = [
+            await self._get(
+                digest, "file", {"path": path, "layer": str(word.number), "limit": str(TEXT_MOST)}
+            )
+            for word in upto[-2:]
+        ]
+        first, second = (f"layer {word.number}{path}" for word in upto[-2:])
+        return change_text(before, after, first, second)
+
+    async def extract(self) -> None:
+        """Write the file under the cursor to the user's own folder."""
+        screen, row = self._screen, self.files.row(self._screen.body.files.key)
+        if row is None or row.kind not in ("file", "hardlink"):
+            screen.flash("choose a file first", "warn")
+            return
+        if row.size > EXTRACT_MOST:
+            screen.flash(f"larger than {size(EXTRACT_MOST)}: podarium image cat {row.path}", "warn")
+            return
+        image = self._image(screen.place)
+        digest, query = image.digest if image is not None else "", {"path": row.path}
+        if row.mark == "removed":
+            query["layer"] = str(row.layer)
+        pieces: list[bytes] = []
+        try:
+            while not pieces or len(pieces[-1]) == PIECE:
+                query |= {"offset": str(PIECE * len(pieces)), "limit": str(PIECE)}
+                pieces.append(await self._get(digest, "file", query))
+            stem, suffix = splitext(row.name)
+            file = await asyncio.to_thread(saved.write, "files", stem, suffix[:20], pieces)
+        except (StatusError, Unreachable, OSError) as error:
+            screen.flash(f"cannot save: {error}", "bad")
+        else:
+            screen.flash(f"{size(sum(map(len, pieces)))} in {file}", "ok")
 
     def _image(self, place: Place) -> Image | None:
         found = self._screen.cluster.get("images", place.key)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from engine.images.registry.errors import LocalOnly
 from engine.images.registry.push import push
 from engine.images.registry.session import Session
 from engine.images.store import ImageStore
+from tests.real.images.layouts import opened
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the image store belongs to root")
 
@@ -27,10 +27,8 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY--
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[ImageStore]:
-    store = ImageStore(tmp_path / "store")
-    yield store
-    store.close()
+def store(tmp_path: Path) -> ImageStore:
+    return opened(tmp_path / "store")
 
 
 def run(store: ImageStore, made: Made, tmp_path: Path, *words: str) -> str:
@@ -76,7 +74,7 @@ def test_the_same_files_give_the_same_image(store: ImageStore, tmp_path: Path) -
     wish = Wish(("sort", "sh"), reference="my/tools")
     with_other_umask = os.umask(0o77)
     try:
-        again = from_host(ImageStore(tmp_path / "other"), wish)
+        again = from_host(opened(tmp_path / "other"), wish)
     finally:
         os.umask(with_other_umask)
     assert from_host(store, wish).image.digest == again.image.digest
