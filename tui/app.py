@@ -30,6 +30,9 @@ def run_dashboard(
 
     # Before the screens are imported: their bindings are made of the commands then.
     problems = keymap.load(COMMANDS, keymap.place())
+    from .themes import user
+
+    problems += user.load(user.place())
     from .application import PodariumApp
 
     app = PodariumApp(

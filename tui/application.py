@@ -22,8 +22,10 @@ from .model.boot import Boot
 from .model.cluster import Cluster
 from .model.forwards import Forwards
 from .screens.main import MainScreen
+from .themes import user
+from .themes.ascii import Ascii, wanted
 from .themes.palette import PALETTES
-from .themes.textual import THEMES
+from .themes.textual import themes
 
 if TYPE_CHECKING:
     from .endpoint import Connection
@@ -113,9 +115,11 @@ class PodariumApp(App[str], inherit_bindings=False):
         self.forwards = Forwards(connection)
         self.boot = Boot(boot, stopwatch() if t0 is None else t0)
         self._last_input = clock()
-        for theme in THEMES:
+        for theme in themes():
             self.register_theme(theme)
-        self.theme = THEMES[0].name
+        self.theme = user.chosen()
+        if wanted():
+            self._filters.append(Ascii())
 
     def get_default_screen(self) -> Screen[Any]:
         return MainScreen(self.cluster, self.boot, self.forwards)
@@ -144,8 +148,10 @@ class PodariumApp(App[str], inherit_bindings=False):
         await self.forwards.close()
         await self.cluster.client.close()
 
-    def next_theme(self) -> None:
-        """The next palette of ours."""
+    def next_theme(self) -> str:
+        """The next palette; its name. Raise OSError when the choice cannot be kept."""
         names = list(PALETTES)
         here = names.index(self.theme) if self.theme in names else -1
-        self.theme = names[(here + 1) % len(names)]
+        self.theme = name = names[(here + 1) % len(names)]
+        user.choose(name)
+        return name

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 from pathlib import Path
 
-from tests.tui.harness import running
+import pytest
+
+from tests.tui.harness import Driver, running
 from tests.tui.test_flows import goto, rows
 
 
@@ -98,3 +101,33 @@ async def test_the_screen_is_saved_as_a_picture(state: Path) -> None:
         await driver.until(lambda: "the screen is in" in driver.text())
     (picture,) = (state / "pictures").glob("overview-*.svg")
     assert "node-1" in picture.read_text()
+
+
+def glowing(driver: Driver) -> set[str]:
+    table = driver.screen.table
+    rows = [table.row(y) for y in range(table.size.height)]
+    return {text.strip() for spans in rows for text, role in spans if "@glow" in role}
+
+
+async def test_what_has_changed_stands_out_for_a_moment() -> None:
+    async with running() as driver:
+        await goto(driver, "pods")
+        assert not glowing(driver)
+        giant = copy.deepcopy(driver.fake.objects["pods"]["default/giant"])
+        giant["status"] = {"phase": "Failed", "reason": "Evicted"}
+        driver.fake.put("pods", giant)
+        await driver.until(lambda: "Evicted" in driver.text())
+        assert "Evicted" in {word for text in glowing(driver) for word in text.split()}
+        driver.fake.tick(2.0)
+        await driver.until(lambda: not glowing(driver))
+
+
+async def test_nothing_moves_for_who_does_not_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODARIUM_REDUCED_MOTION", "1")
+    async with running() as driver:
+        await goto(driver, "pods")
+        giant = copy.deepcopy(driver.fake.objects["pods"]["default/giant"])
+        giant["status"] = {"phase": "Failed", "reason": "Evicted"}
+        driver.fake.put("pods", giant)
+        await driver.until(lambda: "Evicted" in driver.text())
+        assert not glowing(driver)

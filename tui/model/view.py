@@ -6,6 +6,7 @@ is renewed only now and then, so that rows do not dance.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import Any
@@ -22,8 +23,17 @@ from .place import Within
 
 STATES = ("STATUS", "REASON")
 """Headings of the columns whose colour is a row's state."""
+RESTLESS = ("AGE", "LAST")
+"""Headings of columns that change by themselves."""
+GLOW_SECONDS = 1.5
+"""How long a cell that has changed stands out."""
 CALM_SECONDS = 4.0
 """Time between two orders by a live number."""
+
+
+def reduced_motion() -> bool:
+    """$PODARIUM_REDUCED_MOTION: nothing stands out for a moment only."""
+    return os.environ.get("PODARIUM_REDUCED_MOTION", "") not in ("", "0")
 
 
 class _Reversed:
@@ -76,6 +86,11 @@ class View:
         self._sorted_at = 0.0
         self._layouts: dict[int, Layout] = {}
         self._drawn: dict[str, tuple[Object, Line]] = {}
+        self.glows = not reduced_motion()
+        self._texts: dict[str, dict[str, str]] = {}
+        """What each cell said when it was drawn last, by row and heading."""
+        self._changed: dict[tuple[str, str], float] = {}
+        """When a cell was seen to have changed."""
         self._moment: tuple[int, int, int] = (-1, 0, 0)
         self.rebuild()
 
@@ -297,13 +312,37 @@ class View:
             (column, size, column.cell(self.cluster, obj, size))
             for column, size in self.columns(width)
         ]
+        if self.glows:
+            pieces = self._glowing(key, pieces)
         gutter = ("◆", "accent bold") if key in self.marks else self._gutter(pieces)
         return (gutter, *join(pieces, gap_of(width - 1)))
+
+    def _glowing(
+        self, key: str, pieces: list[tuple[Column, int, Line]]
+    ) -> list[tuple[Column, int, Line]]:
+        """The same, with what has changed on a ground of its own for a moment."""
+        now = self.cluster.now()
+        before = self._texts.get(key)
+        texts = self._texts[key] = {}
+        out = []
+        for column, size, cell in pieces:
+            head = column.head
+            if not column.live and head not in RESTLESS:
+                texts[head] = "".join(text for text, _ in cell)
+                if before is not None and before.get(head, texts[head]) != texts[head]:
+                    self._changed[key, head] = now
+            if (key, head) in self._changed:
+                if now - self._changed[key, head] < GLOW_SECONDS:
+                    cell = tuple((text, f"{role} @glow") for text, role in cell)
+                else:
+                    del self._changed[key, head]
+            out.append((column, size, cell))
+        return out
 
     def _gutter(self, pieces: list[tuple[Column, int, Line]]) -> tuple[str, str]:
         for column, _, cell in pieces:
             if column.head in STATES and cell:
-                role = cell[0][1]
+                role = cell[0][1].removesuffix(" @glow")
                 return ("▎", role) if role in ("bad", "warn", "busy") else (" ", "text")
         return (" ", "text")
 

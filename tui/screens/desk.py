@@ -259,7 +259,10 @@ class ScreenDesk(Moving):
         self._screen.app.action_command_palette()
 
     def next_theme(self) -> None:
-        self._screen.podarium.next_theme()
+        try:
+            self.flash(f"theme {self._screen.podarium.next_theme()}")
+        except OSError as error:
+            self.flash(f"for now only: {error.filename}: {error.strerror}", "warn")
 
     # -- logs --------------------------------------------------------------------------------
 

@@ -22,11 +22,14 @@ def _mix(left: str, right: str, share: float) -> str:
 
 
 def gradient(stops: tuple[str, ...], steps: int = STEPS) -> list[str]:
-    """`steps` colours along the stops."""
+    """`steps` colours along the stops; of the terminal's own colours the nearest stop."""
     out = []
     for step in range(steps):
         position = step / (steps - 1) * (len(stops) - 1)
         index = min(len(stops) - 2, int(position))
+        if not stops[0].startswith("#"):
+            out.append(stops[round(position)])
+            continue
         out.append(_mix(stops[index], stops[index + 1], position - index))
     return out
 
@@ -89,6 +92,7 @@ DARK = Palette(
         "cursor": "#1d3b53",
         "cursor-idle": "#182633",
         "match": "#5a4a12",
+        "glow": "#37402a",
         "track": "#1b2733",
         "line": "#2c3b4a",
         "focus": "#3fb6d8",
@@ -126,6 +130,7 @@ LIGHT = Palette(
         "cursor": "#cfe4ef",
         "cursor-idle": "#e6ecef",
         "match": "#f7e3a1",
+        "glow": "#e9efc9",
         "track": "#e4e1d8",
         "line": "#c9c6bb",
         "focus": "#0c7ea3",
@@ -176,4 +181,51 @@ CONTRAST = Palette(
     DARK.scales | {"cpu": ("#0072b2", "#56b4e9", "#f0e442", "#e69f00")},
 )
 
-PALETTES = {palette.name: palette for palette in (DARK, LIGHT, CONTRAST)}
+SAFE = Palette(
+    "podarium-safe",
+    True,
+    # Red and green apart for every kind of colour vision (Okabe and Ito's set).
+    DARK.colours | {"ok": "#56b4e9", "warn": "#f0e442", "bad": "#ff8c3a", "busy": "#cc9fff"},
+    DARK.scales | {"cpu": ("#0072b2", "#56b4e9", "#f0e442", "#e69f00")},
+)
+
+ANSI = Palette(
+    "ansi",
+    True,
+    {
+        # The terminal's own colours, whatever its user has made of them.
+        "background": "default",
+        "bar": "black",
+        "cursor": "blue",
+        "cursor-idle": "bright_black",
+        "match": "magenta",
+        "glow": "bright_black",
+        "track": "bright_black",
+        "line": "bright_black",
+        "focus": "cyan",
+        "text": "default",
+        "bright": "bright_white",
+        "dim": "white",
+        "faint": "bright_black",
+        "accent": "cyan",
+        "violet": "magenta",
+        "ok": "green",
+        "warn": "yellow",
+        "bad": "red",
+        "busy": "bright_blue",
+        "done": "white",
+        "grey": "bright_black",
+        "limit": "bright_yellow",
+        "key": "cyan",
+        "ink": "black",
+    },
+    {
+        "cpu": ("cyan", "green", "yellow", "red"),
+        "memory": ("blue", "bright_blue", "magenta", "bright_red"),
+        "net": ("blue", "cyan", "bright_cyan"),
+        "pids": ("yellow", "bright_yellow"),
+        "layer": ("blue", "cyan", "green", "yellow", "magenta"),
+    },
+)
+
+PALETTES = {palette.name: palette for palette in (DARK, LIGHT, CONTRAST, SAFE, ANSI)}
