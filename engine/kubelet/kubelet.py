@@ -8,6 +8,7 @@ goes on with its containers; those that are lost are recorded as such and starte
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -18,7 +19,7 @@ from engine.client.events import EventRecorder
 from engine.client.informer import Informer
 from engine.home import NodePaths
 from engine.images.store import ImageStore
-from engine.kubelet import admission, folders, qos
+from engine.kubelet import admission, folders, memory, qos
 from engine.kubelet.node import LocalNode, NodeConfig
 from engine.kubelet.pulls import ImagePuller
 from engine.kubelet.registration import Registration
@@ -86,6 +87,8 @@ class Kubelet:
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._sampler: NodeSampler | None = None
+        self._pressure = memory.Pressure(node.memory)
+        self._kills = memory.Kills()
 
     async def run(self) -> None:
         """Be the node until cancelled. Containers live on."""
@@ -162,6 +165,8 @@ class Kubelet:
             worker = PodWorker(self.node, new)
             others = [other.pod for other in self._workers.values() if other.counts]
             refused = admission.rejection(new, others, self.node.config.room)
+            if refused is None and self._pressure.lasts(time.time()):
+                refused = memory.rejection(new)
             if refused is not None and worker.counts:
                 worker.reject(*refused)
             self._begin(worker)
@@ -312,11 +317,43 @@ class Kubelet:
             if self._sampler is None:
                 links = links_of(node.runtime.netns_fd())
                 self._sampler = NodeSampler(self.name, node.hierarchy, node.paths.cgroup, links)
-            return self._sampler.look(targets, running)
+            seen = self._sampler.look(targets, running)
+            self._watch_memory(*seen, time.time())
+            return seen
         except OSError as error:
             log.warning("statistics of node %s: %s", self.name, error)
             self._close_sampler()
             return NodeSample(pods=running), {}
+
+    def _watch_memory(
+        self, node: NodeSample, containers: dict[str, ContainerSample], now: float
+    ) -> None:
+        """Tell of what the kernel ended; end a pod before it has to."""
+        by_name = {worker.name: worker for worker in self._workers.values()}
+        for key, count in self._kills.new(containers).items():
+            pod, _, container = key.rpartition("/")
+            by_name[pod].killed_for_memory(container, count)
+        low = self._pressure.saw(node.memory, now)
+        self._registration.under_pressure(self._pressure.lasts(now))
+        if not low or any(worker.evicted and worker.cgroup_used for worker in by_name.values()):
+            return  # one at a time: what it leaves is seen first
+        usages = [
+            memory.Usage(
+                worker.pod,
+                {
+                    name: containers[f"{worker.name}/{name}"].memory
+                    for name in worker.lives.records
+                    if f"{worker.name}/{name}" in containers
+                },
+            )
+            for worker in by_name.values()
+        ]
+        chosen = memory.victim(usages)
+        if chosen is not None:
+            left = self._pressure.available(node.memory)
+            text = memory.message(chosen, self._pressure.threshold, left)
+            log.warning("node %s: %s is evicted: %s", self.name, chosen.pod.metadata.name, text)
+            self._workers[chosen.pod.metadata.uid].evict(text)
 
     def _close_sampler(self) -> None:
         if self._sampler is not None:

@@ -77,6 +77,8 @@ def container_resources(container: Container, node_milli: int) -> Resources:
         cpu_quota_us=cpu_quota_us(min(_cpu_limit(container), node_milli)),
         cpu_period_us=CPU_PERIOD_US,
         memory_limit=limit or None,
+        # As Kubernetes has it on v2: a container without one of its processes is none.
+        oom_group=True,
         pids_limit=None,
     )
 

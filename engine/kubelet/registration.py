@@ -113,16 +113,28 @@ def node_status(
 
 
 def conditions(
-    before: Sequence[NodeCondition], disk: tuple[int, int], runtime: bool, now: float
+    before: Sequence[NodeCondition],
+    disk: tuple[int, int],
+    runtime: bool,
+    now: float,
+    *,
+    memory: bool = False,
 ) -> list[NodeCondition]:
     """Ready and the three pressures; a condition's time changes with its status only.
 
-    `disk` is (free, total) bytes; `runtime` whether containers can be started.
+    `disk` is (free, total) bytes; `runtime` whether containers can be started, `memory` whether
+    there is too little.
     """
     free, total = disk
     full = total > 0 and free / total < DISK_PRESSURE
     wanted = {
         "MemoryPressure": (
+            True,
+            "KubeletHasInsufficientMemory",
+            "kubelet has insufficient memory available",
+        )
+        if memory
+        else (
             False,
             "KubeletHasSufficientMemory",
             "kubelet has sufficient memory available",
@@ -164,6 +176,7 @@ class Registration:
         self._info = system_info()
         self._changed = asyncio.Event()
         self._runtime = True
+        self._memory = False
 
     def runtime_down(self) -> None:
         """No container can be started: the node is not Ready."""
@@ -173,6 +186,12 @@ class Registration:
     def runtime_up(self) -> None:
         self._runtime = True
         self.wake()
+
+    def under_pressure(self, memory: bool) -> None:
+        """Whether there is too little memory."""
+        if memory != self._memory:
+            self._memory = memory
+            self.wake()
 
     def wake(self) -> None:
         """The status may have changed."""
@@ -244,7 +263,9 @@ class Registration:
         usage = shutil.disk_usage(self._node.paths.state)
         disk = (usage.free, usage.total)
         status = node_status(self._config, self._info, images, disk)
-        status.conditions = conditions(node.status.conditions, disk, self._runtime, time.time())
+        status.conditions = conditions(
+            node.status.conditions, disk, self._runtime, time.time(), memory=self._memory
+        )
         patch = {"status": codec.to_dict(status)}
         await self._client.patch(Node, self._config.name, None, patch, subresource="status")
 

@@ -257,6 +257,8 @@ def _conditions(
         "ContainersReady": containers,
         "PodScheduled": (True, "", ""),
     }
+    if facts.failure and facts.failure[0] == "Evicted":
+        wanted["DisruptionTarget"] = (True, "TerminationByKubelet", facts.failure[1])
     known = {condition.type: condition for condition in before}
     result = [_condition(kind, *value, known.get(kind), now) for kind, value in wanted.items()]
     return result + [c for c in pod.status.conditions if c.type not in wanted]

@@ -17,6 +17,7 @@ from engine.kubelet.etc import HostnameError
 from engine.kubelet.folders import remove_files
 from engine.kubelet.ground import Ground
 from engine.kubelet.lives import Lives
+from engine.kubelet.memory import EVICTED
 from engine.kubelet.node import LocalNode
 from engine.kubelet.podimages import PodImages
 from engine.kubelet.qos import is_sidecar
@@ -58,6 +59,7 @@ class PodWorker:
         self._standing: PodGround | None = None
         self._stale = True
         self._gone = self._cleared = False
+        self.evicted = False
         self._woken = asyncio.Event()
         self.done = asyncio.Event()
         self._remember(pod)
@@ -131,6 +133,23 @@ class PodWorker:
         """The pod has no place here: it fails before anything of it is started."""
         self._facts.failure = (reason, message)
         self._event("Warning", reason, message)
+
+    def evict(self, message: str) -> None:
+        """The node needs what the pod has: it fails, and ends at once."""
+        self.evicted = True
+        self._facts.failure = (EVICTED, message)
+        self._event("Warning", EVICTED, message)
+        self.wake()
+
+    @property
+    def cgroup_used(self) -> bool:
+        return any(record.running for record in self._facts.records.values())
+
+    def killed_for_memory(self, name: str, count: int) -> None:
+        """The kernel has ended processes of a container that goes on."""
+        what = "a process" if count == 1 else f"{count} processes"
+        text = f"Memory cgroup out of memory: the kernel ended {what} in container {name}"
+        self._say(name, "Warning", "OOMKilling", text)
 
     @property
     def counts(self) -> bool:
@@ -337,6 +356,8 @@ class PodWorker:
 
     def _grace(self) -> float:
         meta, spec = self.pod.metadata, self.pod.spec
+        if self.evicted:
+            return 0
         if self._gone:
             return FORCED_GRACE_S
         if meta.deletion_timestamp and meta.deletion_grace_period_seconds is not None:

@@ -72,10 +72,11 @@ class Cluster:
     runtime: Runtime
     kubelet: Kubelet = field(init=False)
     gateway: Gateway = field(init=False)
+    memory: int = 1 << 30
     _running: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start_kubelet(self) -> None:
-        config = NodeConfig("n1", 1, 2.0, 1 << 30, CIDR, "10.99.0.11")
+        config = NodeConfig("n1", 1, 2.0, self.memory, CIDR, "10.99.0.11")
         self.kubelet = Kubelet(
             self.client,
             node=config,
