@@ -56,7 +56,8 @@ class Files:
         files = self._reach()
         match (request.method, verb):
             case ("GET", "changes"):
-                limit = request.number("limit") or MOST
+                asked = request.number("limit")
+                limit = MOST if asked is None else asked
                 if not 1 <= limit <= MOST:
                     raise BadRequest(f"limit: Invalid value: {limit}: must be 1 to {MOST}")
                 return Response.of(await files.changes(pod, container, limit))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import http.server
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -166,3 +169,31 @@ def _during(shop: Shop, look: Callable[[], object]) -> None:
     text = f"FROM {HOST}\nRUN echo here; exec true\n".encode()
     options = Options(containerfile=text, name="C", context=shop.context({}), use_cache=False)
     asyncio.run(build(shop.store, shop.home, options, watch))
+
+
+class _Served(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"served")
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def test_an_address_is_fetched_when_it_is_said_what_it_is(shop: Shop) -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Served)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/file.txt?x=y"
+    right = f"--checksum=sha256:{hashlib.sha256(b'served').hexdigest()}"
+    try:
+        image = shop.build(f"FROM scratch\nADD {right} {url} /d/\nADD {right} {url} /named\n")
+        assert shop.read(image, "/d/file.txt") == shop.read(image, "/named") == b"served"
+        for flag, reason in (("", "only with --checksum"), (right[:-1] + "x", "--checksum: digest"),
+                             (f"--checksum=sha256:{'0' * 64}", "has digest sha256:")):  # fmt: skip
+            with pytest.raises(ContainerfileError, match=reason):
+                shop.build(f"FROM scratch\nADD {flag} {url} /\n")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert shop.left() == []
