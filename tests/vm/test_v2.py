@@ -19,6 +19,7 @@ SUITES = {
     "doors": ["tests/real/linux"],
     "cgroups": ["tests/real/cgroup"],
     "journey": ["tests/vm/journey.py"],
+    "rootless": ["tests/vm/rootless.py"],
     "containers": [f"tests/real/runtime/{name}.py" for name in _KERNELS],
     "security": [f"tests/security/test_{name}.py" for name in _SECURITY],
 }

@@ -60,6 +60,19 @@ def _make(run: str, name: str, engine: int, outside: bool) -> tuple[dict[str, An
 
     set_name(b"anchor")
     cgroup = delegated.take(os.fsencode(name), engine)
+    facts: dict[str, Any] = {
+        "pid": os.getpid(),
+        "start": start_time(os.getpid()),
+        "ids": 1,
+        "one_id": "",
+        "cgroup": os.fsdecode(cgroup),
+        "cgroups": "",
+        "outside": "",
+        "outside_pid": 0,
+        "outside_start": 0,
+    }
+    # Now, so that whatever happens next the cgroup is found again, and removed.
+    _note(run, facts)
     helper = _Helper(run) if outside else None
     one_id = ids.own_user_namespace(ids.of_user())
     unshare(CLONE.NEWNS | CLONE.NEWNET | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWCGROUP)
@@ -68,21 +81,22 @@ def _make(run: str, name: str, engine: int, outside: bool) -> tuple[dict[str, An
         netlink.request(sock, netlink.link_up(_LOOPBACK))
     cgroups = delegated.show(cgroup, os.fsencode(run) + b"/processes")
     way, pid, why = helper.lead_out() if helper else (-1, 0, "not asked for")
-    facts = {
-        "pid": os.getpid(),
-        "start": start_time(os.getpid()),
+    facts |= {
         "ids": min(sum(count for _, count in mapped(kind)) for kind in ("uid", "gid")),
         "one_id": one_id,
-        "cgroup": os.fsdecode(cgroup),
         "cgroups": cgroups,
         "outside": why,
         "outside_pid": pid,
         "outside_start": start_time(pid) if pid else 0,
     }
+    _note(run, facts)
+    return facts, way
+
+
+def _note(run: str, facts: dict[str, Any]) -> None:
     with open(run + "/anchor.new", "w") as file:
         json.dump(facts, file)
     os.rename(run + "/anchor.new", run + "/anchor.json")
-    return facts, way
 
 
 class _Helper:

@@ -73,6 +73,8 @@ def show(ours: bytes, processes: bytes) -> str:
     are only noted (engine/runtime/cgroup/none.py); what was shown there is covered. Says which."""
     if ours:
         join(ours, os.getpid())
+        # Between them, since no filesystem is mounted right over itself (EBUSY).
+        mount(b"tmpfs", ROOT, b"tmpfs", MS.NOSUID | MS.NODEV | MS.NOEXEC)
         mount(b"cgroup2", ROOT, b"cgroup2", MS.NOSUID | MS.NODEV | MS.NOEXEC)
         return "v2, delegated"
     none.make(processes)
