@@ -7,7 +7,6 @@ import stat
 from engine.images.layers.tree import Tree
 from engine.images.layers.view import Found, StackView
 from engine.images.tar import BLOCK_DEVICE, CHAR, DIRECTORY, FIFO, FILE, SYMLINK, Entry, Parts
-from engine.linux.namespace import is_mapped
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -65,8 +64,12 @@ def own(path: int | bytes, uid: int, gid: int, directory: int | None = None) -> 
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        uid, gid = (id if is_mapped(id, kind) else -1 for id, kind in ((uid, "uid"), (gid, "gid")))
-        os.chown(path, uid, gid, dir_fd=directory, follow_symlinks=links)
+        for owners in ((uid, -1), (-1, gid)):
+            try:
+                os.chown(path, *owners, dir_fd=directory, follow_symlinks=links)
+            except OSError as unmapped:
+                if unmapped.errno != errno.EINVAL:
+                    raise
 
 
 def dress(descriptor: int, entry: Entry) -> None:

@@ -23,10 +23,16 @@ FS = "fs"
 
 
 @functools.cache
+def unprivileged() -> bool:
+    """Whether we are root of a user namespace alone. Asked once: who is fenced in cannot ask."""
+    return in_user_namespace()
+
+
+@functools.cache
 def opaque() -> bytes:
     """The attribute that cuts a directory off from those below. In a user namespace it is one that
     overlay heeds with `userxattr`: trusted.* takes the machine's root."""
-    return b"user.overlay.opaque" if in_user_namespace() else b"trusted.overlay.opaque"
+    return b"user.overlay.opaque" if unprivileged() else b"trusted.overlay.opaque"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from engine.images.erase import erase
 from engine.images.errors import BadLayer, ImageError
 from engine.images.layers.attributes import NODES, below, dress, entry_of, own
-from engine.images.layers.base import FS, WHITEOUT_DEVICE, Unpacked, opaque
+from engine.images.layers.base import FS, WHITEOUT_DEVICE, Unpacked, opaque, unprivileged
 from engine.images.layers.tree import Tree
 from engine.images.layers.view import Found, StackView
 from engine.images.tar import (
@@ -32,7 +32,6 @@ from engine.images.tar import (
     Parts,
     Reader,
 )
-from engine.linux.namespace import in_user_namespace
 from engine.linux.path import openat2
 
 _PATH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -178,7 +177,7 @@ class _Unpacking:
             directory = self._free(entry.parts)
             os.mknod(name, mode, entry.device, dir_fd=directory)
         except PermissionError:
-            if not in_user_namespace():
+            if not unprivileged():
                 raise
             # There is no making of devices, and a container is shown those it may have.
             return

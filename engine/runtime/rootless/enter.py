@@ -88,6 +88,7 @@ def enter(paths: ClusterPaths, *, outside: bool = True) -> Anchor:
     With `outside` they get a way out when they are made. For a process with a single thread; its
     working directory is then the root. Raise NotEntered.
     """
+    paths.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = read(paths)
     if found is None or not found.alive:
         end(paths)

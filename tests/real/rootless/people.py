@@ -20,7 +20,6 @@ from engine.home import ClusterPaths
 
 CHECKOUT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
-SUBORDINATE = 3_000_000
 IDS = 65_536
 
 # Each is shown in a folder that only root may enter: a new one covers it, with nothing else in it.
@@ -44,6 +43,10 @@ exec cat
 """
 
 
+def first(uid: int) -> int:
+    return uid * IDS
+
+
 @dataclass(frozen=True)
 class Person:
     """An ordinary user. `place`: the process in whose mount namespace he is known."""
@@ -53,6 +56,11 @@ class Person:
     home: Path
     place: int
     ids: int
+
+    @property
+    def subordinate(self) -> int:
+        """The first of his subordinate ids, which are nobody else's."""
+        return first(self.uid)
 
     @property
     def env(self) -> dict[str, str]:
@@ -104,7 +112,7 @@ class Person:
                 continue
             uid = int(status["Uid"].split()[0])
             if status["State"][0] not in "ZX" and (
-                uid == self.uid or (self.ids > 1 and 0 <= uid - SUBORDINATE < IDS)
+                uid == self.uid or (self.ids > 1 and 0 <= uid - self.subordinate < IDS)
             ):
                 found.append(f"{folder.name} {status['Name']}")
         return found
@@ -123,7 +131,7 @@ def person(uid: int, name: str, *, subordinate: bool) -> Iterator[Person]:
     if subordinate:
         accounts["passwd"] += f"{name}:x:{uid}:{uid}::{home}:/bin/sh\n"
         accounts["group"] += f"{name}:x:{uid}:\n"
-        ranges = f"{name}:{SUBORDINATE}:{IDS}\n"
+        ranges = f"{name}:{first(uid)}:{IDS}\n"
     for file, text in {**accounts, "subuid": ranges, "subgid": ranges}.items():
         (folder / file).write_text(text)
     words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _SHOW, "sh", str(folder)]

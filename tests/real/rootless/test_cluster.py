@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import pytest
 
 from engine.launch import running
-from tests.real.rootless.people import SUBORDINATE, Person
+from tests.real.rootless.people import Person
 
 POD = """
 apiVersion: v1
@@ -67,7 +67,7 @@ def test_a_container_is_root_of_the_ids_that_its_owner_has(owner: Person) -> Non
     assert first == "0"
     assert [line.split() for line in map_] == [
         ["0", str(owner.uid), "1"],
-        *([["1", str(SUBORDINATE), "65536"]] if owner.ids > 1 else []),
+        *([["1", str(owner.subordinate), "65536"]] if owner.ids > 1 else []),
     ]
     assert device.startswith("crw-rw-rw-")
     assert "1, 3" in device
