@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import platform
 import resource
 import shutil
@@ -134,8 +135,15 @@ class Cluster:
                 *("--root", str(self.paths.images)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
             )
-            out, err = await process.communicate()
+            try:
+                out, err = await process.communicate()
+            except asyncio.CancelledError:
+                # Another step has failed: nobody waits for the image, nor for its own children.
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+                raise
             if process.returncode:
                 raise BootError(err.decode(errors="replace").strip() or "ended without a word")
             told = msgspec.json.decode(out)
