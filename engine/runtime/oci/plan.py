@@ -13,6 +13,7 @@ from engine.runtime.cgroup.api import Hierarchy
 from engine.runtime.oci import mounts, namespaces
 from engine.runtime.oci.bundle import Bundle
 from engine.runtime.oci.controls import control
+from engine.runtime.oci.delegation import delegation
 from engine.runtime.oci.document import Value
 from engine.runtime.oci.gate import ContainerHooks, Gate, RuntimeHooks
 from engine.runtime.oci.hooks import POINTS, hooks
@@ -103,6 +104,8 @@ def compile(
     program = hierarchy.device_program(limited)
     if program:
         host_ops.append(FilterDevices(cgroup, program))
+    if owned := delegation(bundle, cgroup, hierarchy):
+        host_ops.append(owned)
     host_ops += mounts.mapped(bundle)
     return Plan(
         cgroup=cgroup,
