@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import textwrap
 from collections import Counter
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 import click
 
 from engine.network.probe import nat_fails
-from engine.runtime.checks import Check, State
+from engine.runtime.checks import ONLY_ROOT, Check, State, want
 from engine.runtime.doctor import examine, runs
 from engine.runtime.features import probe
 from engine.runtime.machine import look
@@ -28,6 +29,7 @@ _SHOWN = {
     State.MISSING: ("✘", "x", "red"),
     State.UNKNOWN: ("?", "?", "cyan"),
 }
+_DISKS = "filesystems"
 _WORD, _NAME = 10, 28
 _INDENT = " " * 4
 _WIDEST = 110
@@ -42,11 +44,36 @@ def doctor(home: Path, *, as_json: bool) -> None:
     if ordinary is not None:
         machine = replace(machine, capabilities=0, subordinate=ordinary.ids > 1)
     checks = examine(found, machine)
+    last = max(n for n, check in enumerate(checks) if check.group == _DISKS)
+    checks.insert(last + 1, _layers(home))
     if as_json:
         click.echo(document(checks))
     else:
         click.echo(report(checks, width=min(_WIDEST, shutil.get_terminal_size().columns)))
     sys.exit(0 if runs(checks) else 1)
+
+
+def _layers(home: Path) -> Check:
+    """How image layers are made ready where the home is, or will be: found by trying."""
+    from engine.images.layers.drivers import choose
+
+    there = next(folder for folder in (home, *home.absolute().parents) if folder.is_dir())
+    good, why = None, ONLY_ROOT
+    if not os.geteuid():
+        try:
+            with tempfile.TemporaryDirectory(prefix=".doctor-", dir=there) as folder:
+                choice = choose(Path(folder))
+                good, why = choice.name == "erofs", choice.why
+        except OSError as error:
+            good, why = False, f"nothing can be made in {there}: {error.strerror}"
+    return want(
+        _DISKS,
+        "image layers in place",
+        good,
+        why,
+        "a layer is unpacked, file by file: on a disk that takes many times as long as to keep it",
+        "Linux 6.12 with CONFIG_EROFS_FS (6.4 with loop devices), and a home on a disk of its own",
+    )
 
 
 def document(checks: list[Check]) -> str:

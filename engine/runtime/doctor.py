@@ -292,7 +292,7 @@ def _security(machine: Machine) -> Iterator[Check]:
         "Landlock",
         machine.landlock > 0,
         f"ABI {machine.landlock}" if machine.landlock else "off",
-        "programs in containers that confine themselves further cannot",
+        "programs in containers that confine themselves further cannot, nor is what unpacks layers",
         "boot with lsm=landlock,... on the kernel's command line (CONFIG_SECURITY_LANDLOCK)",
     )
     yield want(
