@@ -167,3 +167,22 @@ async def test_copying_what_is_in_sight() -> None:
         assert "lines copied" in driver.text()
         assert lines[-1].strip().startswith("10.64.1.7")
         assert "\x1b" not in driver.app.clipboard
+
+
+async def test_json_lines_are_folded_and_opened() -> None:
+    async with running() as driver:
+        await goto(driver, "pods /x7k2p")
+        await driver.press("l")
+        driver.fake.write_log(b'2026-01-02T03:04:05Z {"level":"warn","msg":"slow","ms":1200}\n')
+        driver.fake.write_log(b"2026-01-02T03:04:06Z not json\n")
+        await driver.until(lambda: "not json" in driver.text())
+        assert '{"level":"warn"' in driver.text()
+        await driver.press("J")
+        assert "WARN  slow  ms=1200" in driver.text()
+        assert "json:folded" in driver.text()
+        await driver.press("J")
+        rows = [row.strip() for row in driver.text().splitlines()]
+        at = rows.index("level: warn")
+        assert rows[at : at + 4] == ["level: warn", "msg: slow", "ms: 1200", "not json"]
+        await driver.press("J")
+        assert '{"level":"warn"' in driver.text()

@@ -52,6 +52,18 @@ def timestamps(desk: Desk) -> None:
 
 
 @command(
+    "json",
+    "J",
+    title="JSON",
+    help="Lines that are JSON: as they are, folded into one, opened into many",
+    on=("logs",),
+    group="Logs",
+)
+def json(desk: Desk) -> None:
+    desk.toggle("json")
+
+
+@command(
     "previous-life",
     "p",
     title="Previous container",

@@ -64,4 +64,5 @@ def hints(scopes: frozenset[str], *, at_start: bool, read_only: bool) -> list[Co
 def log_mode(view: LogView) -> str:
     """How the log is shown."""
     states = (("follow", view.following), ("wrap", view.wrap), ("times", view.timestamps))
-    return "  ".join(f"{name}:{'on' if on else 'off'}" for name, on in states)
+    words = [f"{name}:{'on' if on else 'off'}" for name, on in states]
+    return "  ".join([*words, f"json:{view.json}"] if view.json != "raw" else words)

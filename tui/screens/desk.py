@@ -19,6 +19,7 @@ from ..model.forwards import Forward
 from ..model.journal import Entry
 from ..model.place import FORWARDS, JOURNAL, OVERVIEW, TEXTS, Place, Within
 from ..pages.heat import HEAT_WORDS, HEATS
+from ..widgets.log_view import JSON
 from .help import Help
 from .moving import Moving
 
@@ -323,6 +324,9 @@ class ScreenDesk(Moving):
         elif what == "wrap":
             view.wrap = not view.wrap
             view.left = 0
+            view.redraw()
+        elif what == "json":
+            view.json = JSON[(JSON.index(view.json) + 1) % len(JSON)]
             view.redraw()
         elif what == "timestamps":
             view.timestamps = not view.timestamps

@@ -15,12 +15,15 @@ from textual.message import Message
 from ..model.filter import pattern
 from ..model.log_merge import MARK
 from ..model.logs import LogBuffer
+from ..render import json_line
 from ..render.spans import EMPTY, Block, Line, Span, centred, line, marked, plain, rule, shifted
 from ..render.text import inert, log_line
 from .surface import Surface
 
 LABELS = ("accent", "ok", "warn", "violet", "busy", "limit", "bad")
 """Colours of containers, in the order of their first lines."""
+JSON = ("raw", "folded", "opened")
+"""How lines that are JSON objects are shown."""
 WHOLE = 1 << 30
 """More bytes than a line can have."""
 
@@ -39,6 +42,7 @@ class LogView(Surface, can_focus=True):
         self.following = True
         self.wrap = False
         self.timestamps = False
+        self.json = JSON[0]
         self.left = 0
         """Cells scrolled to the right."""
         self.note = ""
@@ -144,7 +148,11 @@ class LogView(Surface, can_focus=True):
         index = self._count()
         room = height
         while index > 0 and room > 0:
-            room -= len(self._drawn(index - 1)) if self.wrap or self._marks else 1
+            room -= (
+                len(self._drawn(index - 1))
+                if self.wrap or self._marks or self.json == "opened"
+                else 1
+            )
             index -= 1
         if room < 0:
             index += 1
@@ -175,12 +183,20 @@ class LogView(Surface, can_focus=True):
         if self.labels is not None:
             label, text = self._labelled(text)
             stamp.append(label)
-        spans = (*stamp, *log_line(text))
+        found = json_line.parsed(text) if self.json != "raw" else None
+        if found is None:
+            rows: list[Line] = [(*stamp, *log_line(text))]
+        elif self.json == "folded":
+            rows = [(*stamp, *json_line.folded(found))]
+        else:
+            first, *others = json_line.opened(found) or [(("{}", "faint"),)]
+            rows = [(*stamp, *first), *others]
         if self._pattern is not None and not self._inverse:
-            spans = marked(spans, self._pattern)
+            rows = [marked(spans, self._pattern) for spans in rows]
         if not self.wrap:
-            return [spans]
-        return wrap_spans(spans, max(10, self.size.width - 2))
+            return rows
+        room = max(10, self.size.width - 2)
+        return [row for spans in rows for row in wrap_spans(spans, room)]
 
     def _labelled(self, text: str) -> tuple[Span, str]:
         """Who wrote a line, in a colour of its own, and what."""
