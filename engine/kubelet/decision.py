@@ -39,6 +39,16 @@ def due(pod: Pod, records: Mapping[str, Record]) -> list[Container]:
     return result
 
 
+def coming(pod: Pod, records: Mapping[str, Record]) -> list[Container]:
+    """The containers that start when the init container that runs now is done."""
+    init = [c for c in pod.spec.init_containers if not is_sidecar(c)]
+    running = [n for n, c in enumerate(init) if c.name in records and records[c.name].running]
+    if not running or has_begun(pod, records):
+        return []
+    after = init[running[0] + 1 :]
+    return after[:1] or list(pod.spec.containers)
+
+
 def has_begun(pod: Pod, records: Mapping[str, Record]) -> bool:
     """Whether initialization is over: an app container has run."""
     return any(c.name in records and records[c.name].life for c in pod.spec.containers)

@@ -12,13 +12,23 @@ from dataclasses import replace
 from typing import Any
 
 from engine.kubelet import probes
+from engine.kubelet.ahead import Ahead
 from engine.kubelet.folders import PodFolders
 from engine.kubelet.handlers import Handlers, Outcome
 from engine.kubelet.logs import last_lines
 from engine.kubelet.node import LocalNode
 from engine.kubelet.podimages import FoundImage
 from engine.kubelet.probes import Kind, Verdict
-from engine.kubelet.starter import IMAGE, STOP_SIGNAL, NotStarted, PodGround, start
+from engine.kubelet.starter import (
+    IMAGE,
+    STOP_SIGNAL,
+    NotStarted,
+    PodGround,
+    forget_before,
+    make,
+    recipe,
+    start,
+)
 from engine.kubelet.status import KILLED, LOST, LOST_TEXT, UNKNOWN_TEXT, Life, Record
 from engine.kubelet.stopping import Stopping, run_hook
 from engine.runtime.runtime import ContainerState, KeeperLost
@@ -43,6 +53,7 @@ class Lives:
         self.records: dict[str, Record] = {}
         self._running: dict[str, _Running] = {}
         self._held: dict[str, str] = {}
+        self.ahead = Ahead(node)
         self._starting = False
         self._early: dict[str, ContainerState] = {}
 
@@ -66,9 +77,16 @@ class Lives:
             await self._let_go(name)
             self._starting = True
             ground = replace(ground, ids=self._ids())
-            state = await start(
-                self._node, ground, container, attempt, found.image, found.lowerdirs
-            )
+            image, lowerdirs = found.image, found.lowerdirs
+            asked = recipe(self._node, ground, container, attempt, image, lowerdirs)
+            config = await self.ahead.take(name, asked)
+            if config is None:
+                made = await make(self._node, ground, container, image, asked)
+                config = made.config
+            try:
+                state = await start(self._node, config)
+            finally:
+                await asyncio.to_thread(forget_before, self._folders, name, attempt)
         except NotStarted as error:
             self.not_started(pod, container, error)
             raise

@@ -81,6 +81,12 @@ class PodImages:
         self._pulls[container.name] = _Pull(container.image, task)
         return None
 
+    async def at_hand(self, container: Container) -> FoundImage | None:
+        """The image as it is in the store; None when it is not there. Raise NotStarted."""
+        self._parsed(container)
+        present = await asyncio.to_thread(self._present, container)
+        return None if present is None else await self._prepared(present, container)
+
     def close(self) -> None:
         """Nobody needs them any more."""
         for name in list(self._pulls):

@@ -75,30 +75,92 @@ def labels(pod: Pod, container: str = "", attempt: int = 0) -> dict[str, str]:
     return found
 
 
-async def start(
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that a container's life is made of, beside its pod's unchanging spec."""
+
+    container: Container
+    attempt: int
+    image: str
+    lowerdirs: tuple[Path, ...]
+    variables: Mapping[str, str]
+    files: tuple[str, bytes, bytes]
+    """Its hostname, hosts and resolv.conf."""
+    ip: str
+    volumes: Mapping[str, Mountable]
+    sources: tuple[tuple[int, int] | None, ...]
+    """Which files and folders its volumes are: device and inode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A container that is ready to be started."""
+
+    recipe: Recipe
+    config: ContainerConfig
+
+
+def recipe(
     node: LocalNode,
     ground: PodGround,
     container: Container,
     attempt: int,
     image: Image,
     lowerdirs: list[Path],
-) -> ContainerState:
-    """Start the container's `attempt`-th life. Raise NotStarted."""
+) -> Recipe:
+    """Of the container's `attempt`-th life. Raise NotStarted."""
+    pod = ground.pod
     try:
         variables = environment(
-            ground.pod, container, ground.references, pod_ip=ground.ip, node=node.config.facts
+            pod, container, ground.references, pod_ip=ground.ip, node=node.config.facts
         )
-    except ConfigError as error:
-        raise NotStarted("CreateContainerConfigError", str(error)) from error
-    id = secrets.token_hex(32)
+        files = (
+            etc.hostname(pod, node.config.name, CLUSTER_DOMAIN),
+            etc.hosts(pod, ground.ip, node.config.name, CLUSTER_DOMAIN),
+            etc.resolv_conf(pod, node.resolv_conf(), CLUSTER_DOMAIN),
+        )
+    except (ConfigError, OSError, ValueError) as error:
+        raise _not_created(error) from error
+    return Recipe(
+        container=container,
+        attempt=attempt,
+        image=str(image.digest),
+        lowerdirs=tuple(lowerdirs),
+        variables=variables,
+        files=files,
+        ip=ground.ip,
+        volumes=ground.volumes,
+        sources=tuple(_identity(volume.source) for volume in ground.volumes.values()),
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _not_created(error: Exception) -> NotStarted:
+    asked_wrong = isinstance(error, ConfigError)
+    reason = "CreateContainerConfigError" if asked_wrong else "CreateContainerError"
+    return NotStarted(reason, str(error))
+
+
+async def make(
+    node: LocalNode, ground: PodGround, container: Container, image: Image, asked: Recipe
+) -> Made:
+    """Lay out a life's folders, and have begun what can be. Raise NotStarted."""
+    id, attempt = secrets.token_hex(32), asked.attempt
     try:
         (rootfs, accounts), _ = await asyncio.gather(
-            asyncio.to_thread(_lay_out, node, ground, container, attempt, lowerdirs, variables),
+            asyncio.to_thread(_lay_out, ground, asked),
             _prepare(node, ground, container, id),
         )
         around = Surroundings(
-            hostname=etc.hostname(ground.pod, node.config.name, CLUSTER_DOMAIN),
-            environment=variables,
+            hostname=asked.files[0],
+            environment=asked.variables,
             node_memory=node.config.memory,
             volumes=ground.volumes,
             accounts=accounts,
@@ -112,9 +174,7 @@ async def start(
         ground.folders.plan(container.name, attempt).write_bytes(keep(plan))
     except (ConfigError, OSError, ImageError, ValueError) as error:
         await node.runtime.unprepare(id)
-        asked_wrong = isinstance(error, ConfigError)
-        reason = "CreateContainerConfigError" if asked_wrong else "CreateContainerError"
-        raise NotStarted(reason, str(error)) from error
+        raise _not_created(error) from error
     config = ContainerConfig(
         id=plan.container_id,
         sandbox=ground.pod.metadata.uid,
@@ -126,12 +186,26 @@ async def start(
         plan=plan,
         log_path=ground.folders.log(container.name, attempt),
     )
+    return Made(asked, config)
+
+
+async def start(node: LocalNode, config: ContainerConfig) -> ContainerState:
+    """Start what was made. Raise NotStarted."""
     try:
         return await node.runtime.start(config)
     except StartError as error:
         raise NotStarted("RunContainerError", str(error)) from error
     except OSError as error:
         raise NotStarted("CreateContainerError", str(error)) from error
+
+
+def forget_before(folders: PodFolders, name: str, attempt: int) -> None:
+    """The folders of the life before go; its log stays."""
+    if attempt:
+        remove_rootfs(folders.container(name, attempt - 1))
+        folders.words(name, attempt - 1).unlink(missing_ok=True)
+        folders.plan(name, attempt - 1).unlink(missing_ok=True)
+        folders.forget_logs(name, before=attempt - 1)
 
 
 async def _prepare(node: LocalNode, ground: PodGround, container: Container, id: str) -> None:
@@ -159,39 +233,28 @@ async def _prepare(node: LocalNode, ground: PodGround, container: Container, id:
         return
 
 
-def _lay_out(
-    node: LocalNode,
-    ground: PodGround,
-    container: Container,
-    attempt: int,
-    lowerdirs: list[Path],
-    variables: Mapping[str, str],
-) -> tuple[Rootfs, Accounts]:
-    """The container's folders. Those of the life before go; its log stays."""
-    folders, pod = ground.folders, ground.pod
-    if attempt:
-        remove_rootfs(folders.container(container.name, attempt - 1))
-        folders.words(container.name, attempt - 1).unlink(missing_ok=True)
-        folders.plan(container.name, attempt - 1).unlink(missing_ok=True)
-        folders.forget_logs(container.name, before=attempt - 1)
+def _lay_out(ground: PodGround, asked: Recipe) -> tuple[Rootfs, Accounts]:
+    """The container's folders."""
+    folders, container, attempt = ground.folders, asked.container, asked.attempt
     # What an earlier try of the same attempt may have left.
     remove_rootfs(folders.container(container.name, attempt))
     folders.log(container.name, attempt).parent.mkdir(parents=True, exist_ok=True)
+    hostname, hosts, resolv = asked.files
     rootfs = create_rootfs(
-        lowerdirs,
+        list(asked.lowerdirs),
         folders.container(container.name, attempt),
-        hostname=etc.hostname(pod, node.config.name, CLUSTER_DOMAIN),
-        hosts=etc.hosts(pod, ground.ip, node.config.name, CLUSTER_DOMAIN),
-        resolv=etc.resolv_conf(pod, node.resolv_conf(), CLUSTER_DOMAIN),
+        hostname=hostname,
+        hosts=hosts,
+        resolv=resolv,
     )
     for mount in container.volume_mounts:
-        below, volume = sub_path(mount, variables), ground.volumes.get(mount.name)
+        below, volume = sub_path(mount, asked.variables), ground.volumes.get(mount.name)
         if below and volume is not None and not volume.read_only:
             ensure(volume.source, below)
     words = folders.words(container.name, attempt)
     words.touch()
     words.chmod(0o666)
-    return rootfs, _accounts(tuple(lowerdirs))
+    return rootfs, _accounts(asked.lowerdirs)
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Set
 from dataclasses import replace
+from functools import partial
 
 from engine.client.errors import Unreachable
 from engine.kubelet import decision, resizing
@@ -196,6 +197,7 @@ class PodWorker:
     async def close(self) -> None:
         """Stop watching; the containers live on."""
         self._images.close()
+        await self.lives.ahead.close()
         await self.lives.close()
 
     async def _step(self) -> float | None:
@@ -239,7 +241,16 @@ class PodWorker:
             wait = await self._start_if_due(ground, container)
             if wait is not None:
                 waits.append(wait)
+        for container in decision.coming(ground.pod, self._facts.records):
+            self._begin(ground, container)
         return waits
+
+    def _begin(self, ground: PodGround, container: Container) -> None:
+        """One that must wait: have all done but its start."""
+        life = self.lives.record(container.name).life
+        attempt = life.attempt + 1 if life else 0
+        find = partial(self._images.at_hand, container)
+        self.lives.ahead.begin(ground, container, attempt, find)
 
     async def _resize(self, ground: PodGround) -> list[float]:
         """Give containers, and the pod's cgroup, the resources that the pod has now."""
@@ -306,6 +317,7 @@ class PodWorker:
         record, now = self.lives.record(container.name), time.time()
         wait = self._waiting.remaining(self.pod, container, record, now)
         if wait:
+            self._begin(ground, container)
             return wait
         try:
             found = await self._images.ready(self.pod, container, ground.references)
@@ -338,6 +350,7 @@ class PodWorker:
         if any(record.running for record in self._facts.records.values()):
             return
         if not self._cleared:
+            await self.lives.ahead.close()
             await self.lives.forget()
             await self.ground.tear_down(self.pod)
             self._facts.sandbox, self._cleared = False, True
