@@ -131,7 +131,8 @@ def waste(
     home: Path, reference: str, *, top: int, same: bool, rules: Rules | None, as_json: bool
 ) -> None:
     with opened(home, reference) as image:
-        equal = duplicates(image.stack, _digester(image), least=4096) if same else []
+        with image.held() as held:
+            equal = duplicates(held.stack, _digester(held), least=4096) if same else []
         report = explored.waste(image, find_waste(image.stack), equal, limit=top)
     verdicts = rules.judge(report) if rules is not None else []
     if as_json:

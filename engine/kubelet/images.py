@@ -94,7 +94,8 @@ class NodeImages:
 
     async def waste(self, reference: str, *, same: bool, offset: int, limit: int) -> WasteReport:
         def look(image: Opened) -> WasteReport:
-            equal = duplicates(image.stack, _digester(image), least=LEAST) if same else ()
+            with image.held() as held:
+                equal = duplicates(held.stack, _digester(held), least=LEAST) if same else []
             return explored.waste(image, waste(image.stack), equal, offset=offset, limit=limit)
 
         return await self._looked(reference, look)

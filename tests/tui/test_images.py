@@ -70,6 +70,18 @@ async def test_layers_are_gone_through_and_what_each_did_is_marked() -> None:
         assert rows(driver)[0] == "/usr"
 
 
+async def test_names_are_filtered_where_directories_are_open() -> None:
+    async with running() as driver:
+        await steer(driver, [":images", "f", "down", "down", "right", "slash", *"wave", "enter"])
+        assert rows(driver) == ["/srv", "/srv/wave.py"]
+        await driver.press("escape")
+        assert "/srv/app.py" in rows(driver)
+        await driver.press("left", "slash", *"nothing", "enter")
+        assert "nothing here matches /nothing; 6 names are hidden" in driver.text()
+        await driver.press("escape", "escape")
+        assert driver.screen.place.view == "list"
+
+
 async def test_the_layers_beside_the_tree_are_chosen_with_the_cursor_too() -> None:
     async with running() as driver:
         await steer(driver, [":images", "f", "tab", "down"])

@@ -48,7 +48,7 @@ async def quit_(desk: Desk) -> None:
     help="Filter live: a regular expression, !inverse, -l labels, -f fuzzy",
     hint="filter",
     rank=4,
-    on=("list", "logs", "text"),
+    on=("list", "files", "logs", "text"),
 )
 def filter_(desk: Desk) -> None:
     desk.prompt("filter")

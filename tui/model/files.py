@@ -13,6 +13,7 @@ from engine.types.explored import Layers, TreePage, TreeRow
 from ..render.numbers import size
 from ..render.spans import Line, Span, crop, crop_middle, pad, spread
 from ..render.text import inert
+from .filter import parse
 
 ROOT = "/"
 MOST = 5000
@@ -66,6 +67,8 @@ class Files:
     only_changed: bool = False
     least: int = 0
     """Smaller names are left out, bytes."""
+    search: str = ""
+    """A filter's text: of names in sight, and of directories that are open."""
     problem: str = ""
     order: list[str] = field(default_factory=list)
     _pages: dict[str, TreePage] = field(default_factory=dict)
@@ -107,6 +110,15 @@ class Files:
         self.least = self.least if least is None else least
         self._arrange()
 
+    def find(self, text: str) -> None:
+        """Leave out what does not match; what is in an open directory is asked for itself.
+
+        Raise FilterError.
+        """
+        parse(text)
+        self.search = text
+        self._arrange()
+
     def row(self, path: str) -> TreeRow | None:
         return self._rows.get(path)
 
@@ -137,10 +149,13 @@ class Files:
     def _wanted(self, path: str) -> list[TreeRow]:
         page = self._pages.get(path)
         rows = page.rows if page is not None else []
+        wanted = parse(self.search)
         return [
             row
             for row in rows
-            if (not self.only_changed or row.mark != "same") and row.size >= self.least
+            if (not self.only_changed or row.mark != "same")
+            and row.size >= self.least
+            and (row.path in self._open or wanted(row.path, {}))
         ]
 
     # -- as a table --------------------------------------------------------------------------
@@ -198,8 +213,10 @@ class Files:
         if page is None:
             return [(("  loading …", "dim"),)]
         if page.rows and not self.order:
-            what = "changed" if self.only_changed else "that large"
-            return [((f"  nothing here is {what}; {page.total} names are hidden", "dim"),)]
+            why = f"matches /{self.search}" if self.search else "is changed"
+            if not self.search and not self.only_changed:
+                why = "is that large"
+            return [((f"  nothing here {inert(why)}; {page.total} names are hidden", "dim"),)]
         return [(("  this layer has no files", "dim"),)]
 
 

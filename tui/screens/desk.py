@@ -184,6 +184,8 @@ class ScreenDesk(Moving):
         screen = self._screen
         if self.place.view == "list":
             return screen.view.filter
+        if self.place.view == "files":
+            return self.images.files.search
         if self.place.view == "logs":
             return screen.log_view.search
         return screen.text.search
@@ -194,6 +196,8 @@ class ScreenDesk(Moving):
         if self.place.view == "list":
             screen.view.set_filter(text)
             screen.table.update()
+        elif self.place.view == "files":
+            self.images.find(text)
         elif self.place.view == "logs":
             screen.log_view.set_filter(text)
         elif self.place.view in TEXTS:
@@ -201,7 +205,7 @@ class ScreenDesk(Moving):
         screen.tell_place()
 
     def clear_filter(self) -> bool:
-        if self.place.view not in ("list", "logs", *TEXTS) or not self._filter():
+        if self.place.view not in ("list", "files", "logs", *TEXTS) or not self._filter():
             return False
         self.apply_filter("")
         return True

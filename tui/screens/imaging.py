@@ -21,6 +21,7 @@ from engine.types.status import StatusError
 
 from ..model import saved
 from ..model.files import MOST, Files, Look
+from ..model.filter import FilterError
 from ..model.images import reference
 from ..model.imagework import ImageWork
 from ..model.place import Place
@@ -115,6 +116,14 @@ class Imaging:
         number = look.layer + step
         if 1 <= number <= count:
             self._load(self.files.see(replace(look, layer=number)))
+
+    def find(self, text: str) -> None:
+        """Leave out what does not match."""
+        try:
+            self.files.find(text)
+        except FilterError as error:
+            self._screen.flash(str(error), "warn")
+        self._drawn()
 
     def toggle(self, what: str) -> None:
         """`whole`, `size`, `changed` or `least`."""

@@ -1,7 +1,8 @@
 """Images and containers, opened to be looked into: their layers' tables, and their files' bytes.
 
-Nothing is mounted and nothing is executed. A layer's table is made once and shared by all images
-that have the layer. A container is its image with one layer more, its upper directory.
+Nothing is executed, and what has to be mounted to be read has no name. A layer's table is made once
+and shared by all images that have the layer. A container is its image with one layer more, its
+upper directory.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -75,6 +76,13 @@ class Opened:
             return os.pread(descriptor, limit, offset)
 
     @contextmanager
+    def held(self) -> Iterator[Opened]:
+        """The same, its layers' trees open until the end: for who reads many files."""
+        with ExitStack() as holding:
+            trees = [holding.enter_context(layer()) for layer in self.layers]
+            yield replace(self, layers=tuple(partial(_open_already, tree) for tree in trees))
+
+    @contextmanager
     def _open(self, layer: int, path: bytes) -> Iterator[int]:
         with self.layers[layer]() as tree:
             root = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -92,6 +100,10 @@ class Opened:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _open_already(tree: Path) -> AbstractContextManager[Path]:
+    return nullcontext(tree)
 
 
 class Explorer:
@@ -121,7 +133,7 @@ class Explorer:
             name,
             Stack([*image.stack.tables, changed]),
             (*image.made_by, "written by the container"),
-            (*image.layers, lambda: nullcontext(upper)),
+            (*image.layers, partial(_open_already, upper)),
         )
 
     def _folders(self, image: Image) -> Sequence[Path]:
