@@ -48,7 +48,7 @@ VIEWS: dict[str, list[str]] = {
     ],
     "waste": [":images", "w"],
     "which": [":images", "f", "down", "right", "down", "down", "w"],
-    "change": [":images", "f", "down", "right", "down", "down", "d"],
+    "change": [":images", "f", "down", "right", "down", "down", "D"],
     "diff": [":images", "f", "c", *"podarium/tools", "enter"],
     "diff-pod": [":pods /x7k2p", "equals_sign"],
     "file": [":images", "f", "G", "k", "k", "k", "right", "down", "down", "enter"],

@@ -106,12 +106,12 @@ async def test_files_are_shown_also_those_that_a_layer_removed() -> None:
 
 async def test_what_changed_in_a_file_is_shown_line_by_line() -> None:
     async with running() as driver:
-        await steer(driver, [":images", "f", "down", "right", "down", "down", "d"])
+        await steer(driver, [":images", "f", "down", "right", "down", "down", "D"])
         text = driver.text()
         assert "--- layer 1/etc/passwd" in text
         assert "-nobody:x:65534:65534::/:/bin/false" in text
         assert "+app:x:1000:1000::/srv:␛[2Jsh" in text
-        await driver.press("escape", "k", "d")
+        await driver.press("escape", "k", "D")
         assert "only one layer has this file" in driver.text()
 
 

@@ -215,7 +215,7 @@ def which(desk: Desk) -> None:
 
 @command(
     "change",
-    "d",
+    "D",
     title="What changed in it",
     help="A file's lines, before the layer that changed it last and after",
     hint="change",
