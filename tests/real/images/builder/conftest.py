@@ -1,6 +1,7 @@
 """A store with the host image in it, and builds of short Containerfiles in it.
 
-Whatever a build did, nothing of it but images and cache may be left when a module is done.
+One store serves all tests of a process, as making the host image takes longer than most of them.
+Whatever builds did, nothing of them but images and cache may be left.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def _is_ours(path: Path, home: Path) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop() -> Iterator[Shop]:
     home = Path(tempfile.mkdtemp(prefix="pdb", dir="/tmp"))
     store = ImageStore(home / "images")
