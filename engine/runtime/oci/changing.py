@@ -75,6 +75,9 @@ def update(root: str, id: str, resources: Value) -> None:
 def _widened(container: State, more: frozenset[bytes]) -> Hierarchy:
     """The hierarchy with controllers that it did not need before: its processes come along."""
     hierarchy = detect(also=container.controllers | more)
+    # Known first, so that whatever happens it is removed with the rest.
+    container.fields["controllers"] = sorted(c.decode() for c in container.controllers | more)
+    container.save()
     hierarchy.create(container.cgroup)
     for controller in sorted(more & hierarchy.controllers):
         procs = hierarchy.directory_of(controller, container.cgroup) + b"/cgroup.procs"
@@ -86,8 +89,6 @@ def _widened(container: State, more: frozenset[bytes]) -> Hierarchy:
                 # It has ended.
                 if error.errno != errno.ESRCH:
                     raise
-    container.fields["controllers"] = sorted(c.decode() for c in container.controllers | more)
-    container.save()
     return hierarchy
 
 
