@@ -19,6 +19,7 @@ from tests.bench import (
     sampling,
     scheduling,
     start,
+    succession,
 )
 from tests.bench.table import Row, show
 
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "keys": keys.measure,
     "explore": explore.measure,
     "images": images.measure,
+    "succession": succession.measure,
 }
 
 
