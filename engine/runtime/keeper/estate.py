@@ -234,7 +234,8 @@ class Estate:
             self._take_container(kept, fds)
         for id, inside, number, pid, pidfd in facts["execs"]:
             self.execs[id] = exec = Exec(id, inside, None, number)
-            around = self.containers[inside].pids
+            known = self.containers.get(inside)
+            around = list if known is None else known.pids
             exec.process = Process.adopted(self._ground.loop, pid, taken(pidfd), around)
             exec.process.on_exit = self.exec_end(exec)
 

@@ -207,6 +207,24 @@ def test_containers_outlive_the_engine(owner: Person) -> None:
     owner.podarium("delete", "pod", "stays")
 
 
+def test_containers_outlive_the_keeper(owner: Person) -> None:
+    apply(owner, pod("spared", "sh", "-c", "while ! test -e /go; do sleep 0.1; done; exit 3"))
+    until(owner, "spared", r'"running"')
+    (pid_file,) = owner.paths.run.glob("node-*.pid")
+    keeper = int(pid_file.read_text().split()[0])
+    os.kill(keeper, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while "KeeperAdopted: " not in (told := events(owner, "node-1")):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.1)
+    assert "nothing is lost" in told
+    found = json.loads(owner.podarium("get", "pod", "spared", "-o", "json"))
+    assert found["status"]["containerStatuses"][0]["restartCount"] == 0
+    owner.podarium("exec", "spared", "--", "touch", "/go")
+    until(owner, "spared", r'"exitCode": ?3')
+    owner.podarium("delete", "pod", "spared")
+
+
 def test_the_doctor_tries_what_a_cluster_would(owner: Person) -> None:
     told = json.loads(owner.does("podarium", "doctor", "--json"))
     assert told["runs"]
