@@ -3,10 +3,14 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
+
+import pytest
 
 from engine.types.pods import Pod
 from tests.real.kubelet.conftest import NOTHING, PATIENCE_S, Cluster
 from tests.real.kubelet.test_pods import OBEDIENT, main, running
+from tests.real.runtime.programs import copied, use
 
 
 def statuses(pod: Pod):
@@ -94,4 +98,24 @@ async def test_without_engine_and_keeper_containers_end_and_start_again(cluster:
     assert "KeeperLost" in await cluster.events("n1")
     await cluster.delete("again", grace=0)
     await cluster.delete("done", grace=0)
+    assert await cluster.settled() == NOTHING
+
+
+async def test_an_exit_that_the_kernel_tells_nobody_is_said_to_be_unknown(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As before Linux 6.15, when an orphan has been reaped by the machine's init."""
+    await cluster.run("p", {"command": ["sh", "-c", OBEDIENT]}, restartPolicy="Never")
+    pod = await cluster.until("p", running)
+    lost = cluster.kubelet.node.runtime
+    first = "status = zombie_status(pid)"
+    use(monkeypatch, copied(tmp_path, "runtime/keeper/process.py", first, "return None"))
+    os.kill(lost.keeper_pid, signal.SIGKILL)
+    runtime = await cluster.kubelet.node.another_than(lost)
+    await runtime.signal(main(pod).container_id.removeprefix("podarium://"), signal.SIGKILL)
+    pod = await cluster.until("p", lambda p: p.status.phase == "Failed")
+    ended = main(pod).state.terminated
+    assert (ended.exit_code, ended.reason) == (137, "ContainerStatusUnknown")
+    assert ended.message.startswith("Its exit code is not known: the keeper that started it had")
+    await cluster.delete("p", grace=0)
     assert await cluster.settled() == NOTHING

@@ -19,6 +19,7 @@ from engine.runtime.keeper.exits import Exits
 from engine.runtime.runtime import KeeperLost, Origin, Runtime, SandboxConfig
 from engine.runtime.spec import default_spec
 from tests.real.runtime.conftest import Node, said, until
+from tests.real.runtime.programs import copied, use
 from tests.real.runtime.test_keeping import descriptors
 from tests.real.runtime.test_pool import ahead
 from tests.real.runtime.test_session import until_said
@@ -174,14 +175,22 @@ async def test_with_nobody_who_holds_them_containers_are_ended_and_exits_known(n
         await runtime.shutdown()
 
 
-async def test_a_keeper_that_dies_of_what_it_adopts_is_not_tried_for_ever(node: Node) -> None:
+async def test_a_keeper_that_dies_of_what_it_adopts_is_not_tried_for_ever(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await node.runtime.hold()
     await node.start("c", "sleep", "1000")
     lost = node.runtime
-    lost.held.tries = 3
     await kill_keeper(node)
+    adopt = "process = fds.pop("
+    death = f"os._exit(3)\n        {adopt}"
+    use(monkeypatch, copied(tmp_path, "runtime/keeper/container.py", adopt, death))
+    for _ in range(3):
+        with pytest.raises(KeeperLost):
+            await Runtime.launch(node.paths, "n", lost)
     async with another(node, after=lost) as runtime:
         assert runtime.beginning.origin is Origin.REPLACED
+        assert "3 others after it" in runtime.beginning.text
         assert await runtime.containers() == []
         await runtime.shutdown()
 

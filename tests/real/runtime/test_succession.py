@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,33 +13,9 @@ from engine.runtime import program, wire
 from engine.runtime.runtime import Origin, Runtime, RuntimeFailure, SandboxConfig
 from engine.runtime.spec import default_spec
 from tests.real.runtime.conftest import Node, said, until
+from tests.real.runtime.programs import copied, use
 from tests.real.runtime.test_keeping import children, descriptors, networks
 from tests.real.runtime.test_session import text_of, until_said
-
-Change = Callable[[Path], None]
-
-
-@pytest.fixture
-def another(tmp_path: Path) -> Callable[[Change], Path]:
-    """A copy of the keeper's program that is changed in one place; gives its root."""
-
-    def copy(change: Change) -> Path:
-        root = tmp_path / f"program-{len(list(tmp_path.iterdir()))}"
-        here = Path(program.__file__).parents[1]
-        for folder in ("linux", "runtime"):
-            skip = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(here / folder, root / "engine" / folder, ignore=skip)
-        (root / "engine/__init__.py").touch()
-        change(root / "engine")
-        return root
-
-    return copy
-
-
-def replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
 
 
 def words(node: Node, root: Path | None = None, digest: str = "another") -> tuple[str, ...]:
@@ -136,16 +110,11 @@ async def test_no_descriptor_stays_behind(node: Node) -> None:
     assert descriptors(keeper) == first
 
 
-async def test_an_engine_of_another_version_is_obeyed(
-    node: Node, another: Callable[[Change], Path]
-) -> None:
+async def test_an_engine_of_another_version_is_obeyed(node: Node, tmp_path: Path) -> None:
     """And so a keeper goes from one version to the next, whatever engine comes."""
     state = await node.start("c", "sleep", "1000")
-
-    def older(engine: Path) -> None:
-        replace(engine / "runtime/wire.py", f"VERSION = {wire.VERSION}", "VERSION = 3999")
-
-    await become(node, another(older))
+    older = copied(tmp_path, "runtime/wire.py", f"VERSION = {wire.VERSION}", "VERSION = 3999")
+    await become(node, older)
     assert node.runtime.version == 3999
     runtime = await Runtime.launch(node.paths, node="n")
     try:
@@ -162,33 +131,21 @@ async def test_an_engine_of_another_version_is_obeyed(
         runtime.close()
 
 
-def broken(engine: Path) -> None:
-    replace(engine / "runtime/keeper/server.py", "class Keeper:", "class Keeper")
-
-
-def of_another_format(engine: Path) -> None:
-    replace(engine / "runtime/keeper/succession.py", "FORMAT = 1", "FORMAT = 2")
-
-
-def gone(engine: Path) -> None:
-    (engine / "runtime/keeper/serve.py").unlink()
-
-
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("file", "old", "new", "why"),
     [
-        (broken, "SyntaxError"),
-        (of_another_format, "it knows facts of format 2, not 1"),
-        (gone, "No such file"),
+        ("runtime/keeper/server.py", "class Keeper:", "class Keeper", "SyntaxError"),
+        ("runtime/keeper/succession.py", "FORMAT = 1", "FORMAT = 2", "facts of format 2, not 1"),
+        ("runtime/keeper/serve.py", "def main() -> None:", "def main():\n    return", "a word"),
     ],
 )
 async def test_a_program_that_does_not_run_is_refused(
-    node: Node, another: Callable[[Change], Path], change: Change, why: str
+    node: Node, tmp_path: Path, file: str, old: str, new: str, why: str
 ) -> None:
     state = await node.start("c", "sleep", "1000")
     digest, before = node.runtime.digest, descriptors(node.runtime.keeper_pid)
     with pytest.raises(OSError, match=why):
-        await become(node, another(change))
+        await become(node, copied(tmp_path, file, old, new))
     await until(lambda: descriptors(node.runtime.keeper_pid) == before)
     assert node.runtime.digest == digest
     (found,) = await node.runtime.containers()
@@ -200,11 +157,32 @@ async def test_a_program_that_does_not_run_is_refused(
 async def test_an_interpreter_that_is_not_there_is_refused(node: Node) -> None:
     with pytest.raises(OSError, match="No such file"):
         await node.runtime.become("/no/such/python", words(node))
+    gone = words(node, Path("/no/such/root"))
+    with pytest.raises(OSError, match="No such file"):
+        await node.runtime.become(program.interpreter(), gone)
     await become(node)
 
 
+async def test_a_new_program_that_dies_at_once_leaves_its_engine_with_everything(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = await node.start("c", "sleep", "1000")
+    death = "def inherit(self, facts: dict[str, Any]) -> None:\n        os._exit(3)"
+    first = death.partition("\n")[0]
+    use(monkeypatch, copied(tmp_path, "runtime/keeper/estate.py", first, death))
+    monkeypatch.setattr(program, "digest", lambda: "deadly")
+    runtime = await Runtime.launch(node.paths, node="n")
+    try:
+        assert runtime.beginning.origin is Origin.ADOPTED
+        (found,) = await runtime.containers()
+        assert (found.pid, found.running) == (state.pid, True)
+        await runtime.shutdown()
+    finally:
+        runtime.close()
+
+
 async def test_a_keeper_that_cannot_become_ours_is_still_used_or_refused(
-    node: Node, another: Callable[[Change], Path], monkeypatch: pytest.MonkeyPatch
+    node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "words", lambda paths, node: ("-c", "print('not me')"))
     monkeypatch.setattr(program, "digest", lambda: "mine")
