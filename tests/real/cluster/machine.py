@@ -49,8 +49,12 @@ def processes(paths: ClusterPaths) -> list[int]:
 
 def contained(paths: ClusterPaths, program: str) -> list[int]:
     """Pids on the host of the cluster's containers that run `program`, in order."""
-    return sorted(
-        pid
-        for pid in processes(paths)
-        if program.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    )
+    found = []
+    for pid in processes(paths):
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if program.encode() in command.split(b"\0"):
+            found.append(pid)
+    return sorted(found)

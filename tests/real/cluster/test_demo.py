@@ -115,16 +115,20 @@ def test_containers_outlive_a_killed_engine_and_are_adopted(demo: Shell) -> None
     assert set(said.split()) == {"0"}
 
 
-def test_a_node_whose_keeper_died_starts_its_pods_again(demo: Shell) -> None:
+def test_a_node_whose_keeper_died_goes_on_with_its_pods(demo: Shell) -> None:
     pods = json.loads(demo.kubectl("get", "pods", "-l", "app=web", "-o", "json"))["items"]
     (pod,) = [pod for pod in pods if pod["spec"]["nodeName"] == "node-3"]
-    name = pod["metadata"]["name"]
+    name, address = pod["metadata"]["name"], pod["status"]["podIP"]
+    before = contained(demo.paths, "app.py")
     keeper = int(demo.paths.node("node-3").keeper_pid.read_text().split()[0])
     os.kill(keeper, signal.SIGKILL)
-    count = "{.status.containerStatuses[0].restartCount}=1"
-    demo.kubectl("wait", f"--for=jsonpath={count}", "--timeout=60s", "pod", name)
-    demo.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod", name)
-    address = demo.kubectl("get", "pod", name, "-o", "jsonpath={.status.podIP}")
+    fields = "--field-selector=involvedObject.name=node-3,reason=KeeperAdopted"
+    demo.kubectl("wait", "--for=create", "--timeout=60s", "events", fields)
+    demo.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "node/node-3", f"pod/{name}")
+    assert contained(demo.paths, "app.py") == before
+    again = json.loads(demo.kubectl("get", "pod", name, "-o", "json"))["status"]
+    assert again["podIP"] == address
+    assert again["containerStatuses"][0]["restartCount"] == 0
     subprocess.run(
         ["python3", "-c", f"import socket; socket.create_connection(('{address}', 8000), 9)"],
         check=True,

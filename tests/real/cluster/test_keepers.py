@@ -21,6 +21,8 @@ from engine.teardown import remains
 from tests.real.cluster.conftest import Shell
 from tests.real.cluster.machine import contained
 
+pytestmark = pytest.mark.xdist_group("keepers")
+
 BEAT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done"
 ONCE = "while ! test -e /go; do sleep 0.05; done; exit 7"
 PODS = f"""

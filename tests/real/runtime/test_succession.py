@@ -98,16 +98,20 @@ async def test_nothing_that_happens_meanwhile_is_lost(node: Node) -> None:
 
 
 async def test_no_descriptor_stays_behind(node: Node) -> None:
-    keeper = node.runtime.keeper_pid
     await node.start("c", "sleep", "1000")
     await become(node)
-    # The node's, the one of "pod", and the spare ones, which it makes when it has time.
-    await until(lambda: networks(keeper) == 4)
-    first = descriptors(keeper)
+    first = await settled(node)
     for number in range(3):
         await become(node, digest=str(number))
-    await until(lambda: networks(keeper) == 4)
-    assert descriptors(keeper) == first
+    assert await settled(node) == first
+
+
+async def settled(node: Node) -> int:
+    """How many descriptors it has when it has its spare namespaces, which it makes in its time: the
+    node's, the one of "pod", and two."""
+    await until(lambda: networks(node.runtime.keeper_pid) == 4)
+    await node.runtime.containers()  # it is at rest when it answers
+    return descriptors(node.runtime.keeper_pid)
 
 
 async def test_an_engine_of_another_version_is_obeyed(node: Node, tmp_path: Path) -> None:
