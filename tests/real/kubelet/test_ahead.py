@@ -11,6 +11,7 @@ from tests.real.kubelet.test_pods import main, running, waits_for
 from tests.real.runtime.conftest import until
 
 WAIT_S = 1.5
+PAGES = 20
 ENDS = "n=$(cat /t/n); echo $((n+1)) > /t/n; [ $n -ge 2 ] && exec sleep 1000; exit 1"
 
 
@@ -26,8 +27,19 @@ async def trace(cluster: Cluster, pod: Pod, name: str = "main") -> list[str]:
     return [step for state in states if state.id == id for step, _, _ in state.trace]
 
 
-def children(pid: int) -> int:
-    return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+def created(cluster: Cluster) -> bool:
+    """Whether a process waits for nothing but the word to execute: it has let go of the memory that
+    it has from its keeper, and is not yet called otherwise."""
+    keeper = cluster.runtime.keeper_pid
+    for pid in Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split():
+        try:
+            name = Path(f"/proc/{pid}/comm").read_text()
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if name.startswith("keeper") and 0 < pages < PAGES:
+            return True
+    return False
 
 
 async def test_after_a_back_off(cluster: Cluster, tmp_path: Path) -> None:
@@ -57,7 +69,7 @@ async def test_what_changed_meanwhile(cluster: Cluster, tmp_path: Path) -> None:
     }
     await cluster.run("reads", reads, volumes=[volume(word)], restartPolicy="OnFailure")
     await cluster.until("reads", waits_for("CrashLoopBackOff"))
-    await until(lambda: children(cluster.runtime.keeper_pid) == 1)
+    await until(lambda: created(cluster))
     (tmp_path / "other").write_text("new\n")
     (tmp_path / "other").rename(word)
     pod = await cluster.until("reads", lambda p: p.status.phase == "Succeeded")
@@ -78,7 +90,7 @@ async def test_while_an_init_container_runs(cluster: Cluster, tmp_path: Path) ->
     await cluster.run(
         "two", {"command": ["sleep", "1000"]}, initContainers=[init], volumes=[volume(tmp_path)]
     )
-    await until(lambda: children(cluster.runtime.keeper_pid) == 2)
+    await until(lambda: created(cluster))
     (tmp_path / "go").touch()
     pod = await cluster.until("two", running)
     assert await trace(cluster, pod) == ["hand-over", "exec"]
@@ -90,6 +102,6 @@ async def test_a_pod_that_goes_while_it_waits(cluster: Cluster) -> None:
     cluster.kubelet.node.crashes = Backoff(1000.0, 1000.0)
     await cluster.run("gone", {"command": ["sh", "-c", "exit 1"]})
     await cluster.until("gone", waits_for("CrashLoopBackOff"))
-    await until(lambda: children(cluster.runtime.keeper_pid) == 1)
+    await until(lambda: created(cluster))
     await cluster.delete("gone")
     assert await cluster.settled() == NOTHING
