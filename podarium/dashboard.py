@@ -78,7 +78,10 @@ def foreign(kubeconfig: Path, context: str | None, *, read_only: bool = False) -
     from tui.endpoint import Endpoint
 
     endpoint = Endpoint(kubeconfig=kubeconfig, context=name)
-    run_dashboard(endpoint, cluster=name, t0=STARTED, read_only=read_only)
+    try:
+        run_dashboard(endpoint, cluster=name, t0=STARTED, read_only=read_only)
+    except KubeconfigError as error:
+        raise Failure(str(error), 2) from None
 
 
 def _require_terminal() -> None:

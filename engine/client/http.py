@@ -17,6 +17,7 @@ import aiohttp
 from yarl import URL
 
 from engine.client import kubeconfig
+from engine.client.credential import Credential, CredentialError, Credentials
 from engine.client.errors import KubeconfigError, Unreachable
 from engine.client.kubeconfig import Access
 from engine.client.transport import Response, error_of
@@ -24,6 +25,7 @@ from engine.client.websocket import MESSAGE_MAX, End
 
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
+UNAUTHORIZED = 401
 KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
 
@@ -31,7 +33,8 @@ class HttpTransport:
     """Requests over HTTP/1.1 with kept connections. Use it in one event loop."""
 
     def __init__(self, unix: Path | None = None, *, access: Access | None = None) -> None:
-        """Speak to the server at a unix socket, or to the one that `access` describes."""
+        """Speak to the server at a unix socket, or to the one that `access` describes. Raise
+        KubeconfigError for certificates that are none."""
         if (unix is None) == (access is None):
             raise TypeError("exactly one of unix and access must be given")
         self._unix = unix
@@ -44,6 +47,11 @@ class HttpTransport:
             self._options["proxy"] = access.proxy
         if access is not None and access.tls_server_name:
             self._options["server_hostname"] = access.tls_server_name
+        self._tls = None if access is None else _tls(access)
+        plugin = access.plugin if access is not None else None
+        self._credentials = None if plugin is None else Credentials(plugin)
+        self._shown = Credential()
+        """The credential whose certificate the session shows."""
         self._session: aiohttp.ClientSession | None = None
         self._streams: set[aiohttp.ClientResponse] = set()
 
@@ -77,19 +85,27 @@ class HttpTransport:
         accept: str | None = None,
     ) -> Response:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
+        used = await self._credential()
         try:
-            async with self._open().request(
+            async with (await self._open(used)).request(
                 method,
                 self._url(path, query),
                 data=body,
-                headers=self._headers(accept, content_type),
+                headers=self._headers(used, accept, content_type),
                 timeout=timeout,
                 **self._options,
             ) as answer:
                 headers = {k.lower(): v for k, v in answer.headers.items()}
-                return Response(answer.status, await answer.read(), headers)
+                found = Response(answer.status, await answer.read(), headers)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unreachable(error) from error
+        if found.status == UNAUTHORIZED and self._credentials is not None:
+            self._credentials.refused(used)
+            if (await self._credential()) != used:
+                return await self.request(
+                    method, path, query=query, body=body, content_type=content_type, accept=accept
+                )
+        return found
 
     async def send(
         self,
@@ -102,12 +118,13 @@ class HttpTransport:
     ) -> Response:
         """As request(), with a body of any length, which takes the time it takes."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        used = await self._credential()
         try:
-            async with self._open().request(
+            async with (await self._open(used)).request(
                 method,
                 self._url(path, query),
                 data=chunks,
-                headers=self._headers(None, content_type),
+                headers=self._headers(used, None, content_type),
                 timeout=timeout,
                 **self._options,
             ) as answer:
@@ -126,11 +143,12 @@ class HttpTransport:
         accept: str | None = None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        used = await self._credential()
         try:
-            answer = await self._open().request(
+            answer = await (await self._open(used)).request(
                 method,
                 self._url(path, query),
-                headers=self._headers(accept, None),
+                headers=self._headers(used, accept, None),
                 timeout=timeout,
                 **self._options,
             )
@@ -142,6 +160,8 @@ class HttpTransport:
                     body = await asyncio.wait_for(answer.read(), ANSWER_SECONDS)
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
                     raise self._unreachable(error) from error
+                if answer.status == UNAUTHORIZED and self._credentials is not None:
+                    self._credentials.refused(used)
                 raise error_of(answer.status, body)
             transport = answer.connection.transport if answer.connection is not None else None
             _keep_alive(transport.get_extra_info("socket") if transport is not None else None)
@@ -156,11 +176,12 @@ class HttpTransport:
         self, path: str, *, query: Sequence[tuple[str, str]], protocols: Sequence[str]
     ) -> AsyncIterator[tuple[End, str]]:
         options = {k: v for k, v in self._options.items() if k != "allow_redirects"}
+        used = await self._credential()
         try:
-            end = await self._open().ws_connect(
+            end = await (await self._open(used)).ws_connect(
                 self._url(path, query),
                 protocols=protocols,
-                headers=self._headers(None, None),
+                headers=self._headers(used, None, None),
                 max_msg_size=MESSAGE_MAX,
                 timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
                 **options,
@@ -192,14 +213,33 @@ class HttpTransport:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unreachable(error) from error
 
-    def _open(self) -> aiohttp.ClientSession:
+    async def _credential(self) -> Credential:
+        """What the kubeconfig's program gives; an empty one when it names none."""
+        if self._credentials is None:
+            return self._shown
+        try:
+            return await self._credentials.get()
+        except CredentialError as error:
+            raise Unreachable(self.endpoint, str(error)) from error
+
+    async def _open(self, used: Credential) -> aiohttp.ClientSession:
+        if used.certificate != self._shown.certificate and self._session is not None:
+            # Connections show the certificate that they were made with.
+            await self._session.close()
+            self._session = None
         if self._session is None:
             connector: aiohttp.BaseConnector
             if self._unix is not None:
                 connector = aiohttp.UnixConnector(str(self._unix), limit=0)
             else:
-                assert self._access is not None
-                connector = aiohttp.TCPConnector(limit=0, ssl=_tls(self._access))
+                assert self._tls is not None
+                if used.certificate:
+                    try:
+                        _load_certificate(self._tls, used.certificate, used.key)
+                    except ssl.SSLError as error:
+                        raise Unreachable(self.endpoint, f"exec: certificate: {error}") from error
+                connector = aiohttp.TCPConnector(limit=0, ssl=self._tls)
+            self._shown = used
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -211,7 +251,9 @@ class HttpTransport:
         text = self._base + path
         return URL(f"{text}?{urlencode(query)}" if query else text, encoded=True)
 
-    def _headers(self, accept: str | None, content_type: str | None) -> dict[str, str]:
+    def _headers(
+        self, used: Credential, accept: str | None, content_type: str | None
+    ) -> dict[str, str]:
         headers = {}
         if accept:
             headers["Accept"] = accept
@@ -220,8 +262,8 @@ class HttpTransport:
         access = self._access
         if access is None:
             return headers
-        token = access.token
-        if token is None and access.token_file is not None:
+        token = used.token or access.token
+        if not token and access.token_file is not None:
             try:
                 token = access.token_file.read_text().strip()
             except OSError as error:

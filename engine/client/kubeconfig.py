@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.client.credential import VERSIONS, Plugin
 from engine.client.errors import KubeconfigError
 
 
@@ -34,6 +35,8 @@ class Access:
     """Read at each request: its owner renews it."""
     username: str | None = None
     password: str | None = None
+    plugin: Plugin | None = None
+    """The program that gives credentials."""
 
 
 def default_paths() -> list[Path]:
@@ -66,12 +69,11 @@ def read(paths: Sequence[Path], context: str | None = None) -> Access:
     user_base, user = base, dict[str, Any]()
     if user_name:
         user_base, user = _entry(merged, "users", user_name, place, paths)
-    for unsupported in ("exec", "auth-provider"):
-        if unsupported in user:
-            raise KubeconfigError(
-                f"user {user_name!r}: credentials from {unsupported!r} are not supported;"
-                " use a token or a client certificate"
-            )
+    if "auth-provider" in user:
+        raise KubeconfigError(
+            f"user {user_name!r}: credentials from 'auth-provider' are no longer supported by"
+            " Kubernetes (since 1.26); use exec, a token or a client certificate"
+        )
     server = str(cluster.get("server") or "")
     if not server.startswith(("http://", "https://")):
         raise KubeconfigError(f"cluster {chosen.get('cluster')!r}: server {server!r} is not a URL")
@@ -90,6 +92,43 @@ def read(paths: Sequence[Path], context: str | None = None) -> Access:
         token_file=user_base / token_file if token_file and not user.get("token") else None,
         username=user.get("username"),
         password=user.get("password"),
+        plugin=_plugin(user, user_name, user_base, cluster, cluster_base),
+    )
+
+
+def _plugin(
+    user: Mapping[str, Any], name: str, base: Path, cluster: Mapping[str, Any], cluster_base: Path
+) -> Plugin | None:
+    """The `exec` entry of a user."""
+    entry = user.get("exec")
+    if entry is None:
+        return None
+    place = f"user {name!r}: exec"
+    if not isinstance(entry, dict) or not entry.get("command"):
+        raise KubeconfigError(f"{place}: no command")
+    version = str(entry.get("apiVersion") or "")
+    if version not in VERSIONS:
+        raise KubeconfigError(f"{place}: apiVersion {version!r}; there is {', '.join(VERSIONS)}")
+    if entry.get("interactiveMode") == "Always":
+        raise KubeconfigError(
+            f"{place}: {entry['command']} wants the terminal, which is the dashboard's: log in by"
+            " hand first, and set interactiveMode: IfAvailable"
+        )
+    told = None
+    if entry.get("provideClusterInfo"):
+        ca = _content(cluster, "certificate-authority", cluster_base)
+        told = {"server": cluster.get("server")}
+        told |= {"certificate-authority-data": base64.b64encode(ca).decode()} if ca else {}
+        for key in ("tls-server-name", "insecure-skip-tls-verify", "proxy-url"):
+            told |= {key: cluster[key]} if key in cluster else {}
+    return Plugin(
+        str(entry["command"]),
+        tuple(map(str, entry.get("args") or ())),
+        {str(item["name"]): str(item["value"]) for item in entry.get("env") or ()},
+        version,
+        " ".join(str(entry.get("installHint") or "").split()),
+        base,
+        told,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime
 import ipaddress
+import json
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +53,8 @@ async def answer(request: web.Request) -> web.StreamResponse:
         return web.json_response(Gone(1, 2).to_status(), status=410)
     if request.path.startswith("/api/"):
         return web.json_response(NotFound("pods", "x").to_status(), status=404)
+    if request.path == "/only-good" and request.headers.get("Authorization") != "Bearer good":
+        return web.json_response({"kind": "Status", "reason": "Unauthorized"}, status=401)
     peer = request.transport.get_extra_info("peercert") if request.transport else None
     return web.json_response(
         {
@@ -218,7 +222,9 @@ def _builder(name: str, key: ec.EllipticCurvePublicKey, issuer: str) -> x509.Cer
     )
 
 
-def kubeconfig(folder: Path, port: int, cluster: dict[str, object], user: dict[str, str]) -> Path:
+def kubeconfig(
+    folder: Path, port: int, cluster: dict[str, object], user: Mapping[str, object]
+) -> Path:
     path = folder / "config"
     server = {"server": f"https://127.0.0.1:{port}", **cluster}
     path.write_text(
@@ -301,6 +307,128 @@ async def test_a_name_that_the_server_does_not_have(folder: Path, tls: ssl.SSLCo
 async def test_broken_certificates_are_named(folder: Path) -> None:
     (folder / "ca.crt").write_bytes(b"not a certificate")
     path = kubeconfig(folder, 1, {"certificate-authority": "ca.crt"}, {})
-    async with HttpTransport.from_kubeconfig(path) as transport:
-        with pytest.raises(KubeconfigError, match="context 't': certificates"):
-            await transport.request("GET", "/")
+    with pytest.raises(KubeconfigError, match="context 't': certificates"):
+        HttpTransport.from_kubeconfig(path)
+
+
+# -- credentials that a program gives ---------------------------------------------------------
+
+
+def plugin(folder: Path, script: str, **more: object) -> dict[str, object]:
+    """An `exec` user whose program is a shell script beside the kubeconfig; it counts its runs."""
+    program = folder / "login"
+    program.write_text(f"#!/bin/sh\necho run >>{folder}/runs\n{script}\n")
+    program.chmod(0o755)
+    version = "client.authentication.k8s.io/v1"
+    return {"exec": {"apiVersion": version, "command": "./login", **more}}
+
+
+def runs(folder: Path) -> int:
+    return len((folder / "runs").read_text().splitlines())
+
+
+def gives(folder: Path, **status: object) -> str:
+    """The words of a script that gives this credential."""
+    credential = {"apiVersion": "client.authentication.k8s.io/v1", "status": status}
+    (folder / "credential").write_text(json.dumps(credential))
+    return f"cat {folder}/credential"
+
+
+async def test_a_program_gives_a_token_once(folder: Path, tls: ssl.SSLContext) -> None:
+    script = f'echo "$KUBERNETES_EXEC_INFO $1 $EXTRA" >{folder}/asked; {gives(folder, token="abc")}'
+    more = {"args": ["word"], "env": [{"name": "EXTRA", "value": "more"}]}
+    user = plugin(folder, script, provideClusterInfo=True, **more)
+    async with serving(tls=tls) as port:
+        path = kubeconfig(folder, port, {"certificate-authority": "ca.crt"}, user)
+        async with HttpTransport.from_kubeconfig(path) as transport:
+            answers = await asyncio.gather(*(transport.request("GET", "/who") for _ in range(5)))
+    assert {yaml.safe_load(got.body)["authorization"] for got in answers} == {"Bearer abc"}
+    assert runs(folder) == 1
+    asked, _, words = (folder / "asked").read_text().rpartition("} ")
+    assert words == "word more\n"
+    cluster = json.loads(asked + "}")["spec"]["cluster"]
+    assert cluster["server"] == f"https://127.0.0.1:{port}"
+    assert base64.b64decode(cluster["certificate-authority-data"]).startswith(b"-----BEGIN")
+
+
+async def test_an_old_token_is_renewed(folder: Path, tls: ssl.SSLContext) -> None:
+    script = gives(folder, token="old", expirationTimestamp="2020-01-01T00:00:00Z")
+    async with serving(tls=tls) as port:
+        path = kubeconfig(folder, port, {"certificate-authority": "ca.crt"}, plugin(folder, script))
+        async with HttpTransport.from_kubeconfig(path) as transport:
+            await transport.request("GET", "/who")
+            gives(folder, token="new")
+            got = await transport.request("GET", "/who")
+            assert yaml.safe_load(got.body)["authorization"] == "Bearer new"
+            await transport.request("GET", "/who")
+    assert runs(folder) == 2
+
+
+async def test_a_token_that_is_refused_is_renewed_once(folder: Path, tls: ssl.SSLContext) -> None:
+    script = f"[ -e {folder}/again ] && exec cat {folder}/second; touch {folder}/again; "
+    script += gives(folder, token="bad")
+    good = {"apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "good"}}
+    (folder / "second").write_text(json.dumps(good))
+    async with serving(tls=tls) as port:
+        path = kubeconfig(folder, port, {"certificate-authority": "ca.crt"}, plugin(folder, script))
+        async with HttpTransport.from_kubeconfig(path) as transport:
+            assert (await transport.request("GET", "/only-good")).status == 200
+            (folder / "second").write_text(json.dumps(good | {"status": {"token": "bad"}}))
+    assert runs(folder) == 2
+    async with serving(tls=tls) as port:
+        path = kubeconfig(folder, port, {"certificate-authority": "ca.crt"}, plugin(folder, script))
+        async with HttpTransport.from_kubeconfig(path) as transport:
+            assert (await transport.request("GET", "/only-good")).status == 401
+
+
+async def test_a_program_gives_a_certificate(
+    folder: Path, authority: Authority, tls: ssl.SSLContext
+) -> None:
+    def issued(name: str, **more: object) -> str:
+        certificate, key = authority.issue(folder, name)
+        data = {"clientCertificateData": certificate.read_text(), "clientKeyData": key.read_text()}
+        return gives(folder, **data, **more)
+
+    script = issued("jane", expirationTimestamp="2020-01-01T00:00:00Z")
+    async with serving(tls=tls) as port:
+        path = kubeconfig(folder, port, {"certificate-authority": "ca.crt"}, plugin(folder, script))
+        async with HttpTransport.from_kubeconfig(path) as transport:
+            got = await transport.request("GET", "/who")
+            assert yaml.safe_load(got.body)["peer"] == "jane"
+            issued("john")
+            got = await transport.request("GET", "/who")
+            assert yaml.safe_load(got.body)["peer"] == "john"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo no session >&2; exit 3", "exec ./login: exit code 3: no session"),
+        ("echo hello", "it wrote no ExecCredential"),
+        ("echo '{}'", "it wrote no ExecCredential"),
+        ('echo \'{"apiVersion": "v1", "status": {"token": "x"}}\'', "apiVersion 'v1', where"),
+        (
+            'echo \'{"apiVersion": "client.authentication.k8s.io/v1", "status": {}}\'',
+            "neither a token nor a certificate with its key",
+        ),
+        ("exit 0 # gone", "exec ./login: No such file or directory; apt install login"),
+    ],
+)
+async def test_a_program_that_gives_nothing_is_named(
+    folder: Path, tls: ssl.SSLContext, script: str, words: str
+) -> None:
+    user = plugin(folder, script, installHint="apt install\n login")
+    if "gone" in script:
+        (folder / "login").unlink()
+    async with serving(tls=tls) as port:
+        path = kubeconfig(folder, port, {"certificate-authority": "ca.crt"}, user)
+        async with HttpTransport.from_kubeconfig(path) as transport:
+            with pytest.raises(Unreachable) as caught:
+                await transport.request("GET", "/who")
+    assert words in str(caught.value)
+
+
+async def test_a_program_that_wants_the_terminal_is_refused(folder: Path) -> None:
+    user = plugin(folder, "true", interactiveMode="Always")
+    with pytest.raises(KubeconfigError, match="wants the terminal"):
+        HttpTransport.from_kubeconfig(kubeconfig(folder, 1, {}, user))
