@@ -130,6 +130,7 @@ def _compare(kind: str, reference: str, layout: Path, archive: Path, runs: int) 
 
     def told(name: str, value: float) -> None:
         found.setdefault(name, []).append(value)
+        print(f"{name}: {value:.3f}", file=sys.stderr, flush=True)  # a round takes minutes
 
     for where, driver in ((_TMPFS, "dir"), (_DISK, "erofs")):
         for _ in range(runs if where == _TMPFS else min(runs, 3)):
