@@ -1,4 +1,4 @@
-"""What one tick over three hundred containers costs: our samplers beside a C loop of pread(2).
+"""What one tick over a thousand containers costs: our samplers beside a C loop of pread(2).
 
 Both read the same files through descriptors that stay open; ours also makes numbers of what they
 say. They take turns, tick by tick.
@@ -18,7 +18,7 @@ from engine.runtime.cgroup.sampling import Sampler
 from tests.bench.container import build
 from tests.bench.table import Row
 
-CONTAINERS = 300
+CONTAINERS = 1000
 TICKS_PER_RUN = 50
 
 
