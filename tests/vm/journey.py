@@ -55,7 +55,6 @@ def told(*command: str, code: int = 0) -> str:
 
 
 CONTROL = Path("/sys/fs/cgroup/cgroup.subtree_control")
-HANDED_DOWN = CONTROL.read_text() if CONTROL.exists() else ""
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +123,8 @@ def test_down_leaves_nothing(cluster: None) -> None:
     told(PODARIUM, "down")
     assert traces(PATHS) == []
     assert [f.name for f in Path("/sys/fs/cgroup").iterdir() if f.is_dir()] == ["user.slice"]
-    assert CONTROL.read_text() == HANDED_DOWN
+    # Nobody here but us has the root hand controllers down.
+    assert CONTROL.read_text().split() == []
 
 
 def test_a_cluster_of_a_delegated_unit_stays_in_it() -> None:

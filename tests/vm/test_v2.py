@@ -14,7 +14,8 @@ pytestmark = pytest.mark.xdist_group("vm")
 
 # Of the containers' tests those that the kernel has a say in.
 _KERNELS = ("test_inside", "test_life", "test_layers", "test_network")
-_SECURITY = ("files", "interpreter", "kernel", "limits", "null", "planted", "processes", "settings")
+# Of the attacks those whose defence is the kernel's or its cgroups'.
+_SECURITY = ("files", "kernel", "limits", "null", "settings")
 SUITES = {
     "doors": ["tests/real/linux"],
     "cgroups": ["tests/real/cgroup"],
