@@ -14,6 +14,7 @@ from engine.runtime.runtime import Origin, Runtime, RuntimeFailure, SandboxConfi
 from engine.runtime.spec import default_spec
 from tests.real.runtime.conftest import Node, said, until
 from tests.real.runtime.programs import copied, use
+from tests.real.runtime.test_keepers import SYSTEM
 from tests.real.runtime.test_keeping import children, descriptors, networks
 from tests.real.runtime.test_session import text_of, until_said
 
@@ -165,6 +166,25 @@ async def test_an_interpreter_that_is_not_there_is_refused(node: Node) -> None:
     with pytest.raises(OSError, match="No such file"):
         await node.runtime.become(program.interpreter(), gone)
     await become(node)
+
+
+@pytest.mark.skipif(SYSTEM is None, reason="no /usr/bin/python3")
+async def test_another_interpreter_is_sealed_too(node: Node) -> None:
+    assert SYSTEM is not None
+    state = await node.start("c", "sleep", "1000")
+    keeper, theirs = node.runtime.keeper_pid, os.path.realpath(SYSTEM)
+    await node.runtime.become(theirs, words(node))
+    assert os.path.samefile(f"/proc/{keeper}/exe", theirs)
+    assert os.statvfs(f"/proc/{keeper}/exe").f_flag & os.ST_RDONLY
+    # The machine's own view of it is what it was.
+    assert not os.statvfs(theirs).f_flag & os.ST_RDONLY
+    mounted = Path(f"/proc/{keeper}/mountinfo").read_text().count(f" {theirs} ")
+    # One that is sealed already is not covered again.
+    await node.runtime.become(theirs, words(node))
+    assert Path(f"/proc/{keeper}/mountinfo").read_text().count(f" {theirs} ") == mounted
+    (found,) = await node.runtime.containers()
+    assert (found.pid, found.running) == (state.pid, True)
+    assert (await node.runtime.exec("c", ["id"], timeout_s=10)).exit_code == 0
 
 
 async def test_a_new_program_that_dies_at_once_leaves_its_engine_with_everything(
