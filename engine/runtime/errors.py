@@ -63,6 +63,7 @@ _HINTS = {
     ("seccomp", errno.EINVAL): "this kernel lacks CONFIG_SECCOMP_FILTER",
     ("mount", errno.ELOOP): "the image has a symlink where the kernel's files must be mounted",
     ("mount", errno.EPERM): "mounting is not permitted here: is this itself a container?",
+    ("gate", errno.EMFILE): "RLIMIT_NOFILE leaves it too few to be started with",
     ("map-mount", errno.EINVAL): "its filesystem, or one mounted below it, cannot show other ids"
     " (ext4, xfs, btrfs and tmpfs can, by Linux 6.3); leave idmap and the mappings out",
     ("map-mount", errno.EPERM): "only who owns the filesystem may show other ids of it",

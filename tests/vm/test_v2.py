@@ -16,12 +16,23 @@ pytestmark = pytest.mark.xdist_group("vm")
 _KERNELS = ("test_inside", "test_life", "test_layers", "test_network")
 # Of the attacks those whose defence is the kernel's or its cgroups'.
 _SECURITY = ("files", "kernel", "limits", "null", "settings")
+_LIFE = ("create_start_delete", "pause_resume_and_update", "exec")
+_LIMITS = (
+    "limits_that_not_every_kernel_has",
+    "a_controller_that_is_needed_only_later",
+    "swap_is_limited_beside_the_memory_that_is_limited_now",
+)
 SUITES = {
     "doors": ["tests/real/linux"],
     "cgroups": ["tests/real/cgroup"],
     "journey": ["tests/vm/journey.py"],
     "rootless": ["tests/vm/rootless.py"],
     "containers": [f"tests/real/runtime/{name}.py" for name in _KERNELS],
+    "oci": [
+        *(f"tests/real/oci/test_life.py::test_{name}" for name in _LIFE),
+        *(f"tests/real/oci/test_resources.py::test_{name}" for name in _LIMITS),
+        "tests/real/oci/test_config.py::test_devices_and_their_rules",
+    ],
     "security": [f"tests/security/test_{name}.py" for name in _SECURITY],
 }
 

@@ -73,6 +73,8 @@ class Gate(Op):
     listener: int
 
     def apply(self, context: Context) -> None:
+        # From then on nobody hears of a failure, until `start` comes: as of too few descriptors.
+        os.close(os.dup(self.listener))
         os.write(context.report, marshal.dumps(("created", context.warnings)))
         os.close(context.report)
         context.report = accept(self.listener)
