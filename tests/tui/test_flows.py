@@ -500,3 +500,23 @@ async def test_an_xray_tells_what_is_named_and_does_not_exist() -> None:
         await driver.until(lambda: "does not exist" in driver.text())
         row = next(row for row in driver.text().splitlines() if "configmap gone" in row)
         assert "volume conf" in row
+
+
+async def test_who_waits_for_the_machine_says_so() -> None:
+    async with running() as driver:
+        await goto(driver, "pods /tq2ws")
+        await driver.press("enter")
+        row = next(row for row in driver.text().splitlines() if row.startswith(" waits"))
+        assert row.split()[-5:] == ["of", "the", "last", "10", "s"]
+        before = made_up.tick
+
+        def pressed(t: float) -> dict[str, object]:
+            tick = before(t)
+            for sample in tick["containers"].values():
+                sample["cpu_pressure"] = 0.47
+            return tick
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(made_up, "tick", pressed)
+            driver.fake.tick()
+            await driver.until(lambda: "47%" in driver.text())

@@ -15,7 +15,10 @@ HISTORY = 600
 
 NAN = math.nan
 
-CONTAINER_FIELDS = ("cpu", "memory", "anon", "file", "kernel", "pids", "throttled", "rx", "tx")
+CONTAINER_FIELDS = (
+    *("cpu", "memory", "anon", "file", "kernel", "pids", "throttled", "rx", "tx"),
+    *("cpu_pressure", "memory_pressure", "io_pressure"),
+)
 NODE_FIELDS = ("cpu", "memory", "pids", "rx", "tx")
 
 

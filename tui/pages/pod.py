@@ -12,6 +12,7 @@ from engine.types.meta import controller_of
 from ..model import events as event_list
 from ..model.cluster import Cluster
 from ..model.pods import key_of, limits, status
+from ..model.series import grouped
 from ..render import cells as parts
 from ..render import numbers
 from ..render.bars import stacked
@@ -163,7 +164,7 @@ def charts(cluster: Cluster, pod: Pod, width: int, height: int) -> Block:
         marks=[age for name in names for age in book.ooms(name, count)],
     )
     block = beside([cpu, memory], [half, width - half - 1]) if wide else cpu + memory
-    block += _split(cluster, pod, width)
+    block += _split(cluster, pod, width) + _stalls(cluster, pod, width)
     if height >= 10:
         block += _small_charts(cluster, pod, width, max(5, height - 4), throttled)
     return block
@@ -212,6 +213,30 @@ def _split(cluster: Cluster, pod: Pod, width: int) -> Block:
     shares = [(anon / whole, "memory.1"), (file / whole, "memory.4"), (kernel / whole, "net.2")]
     drawn: Line = ((" memory ", "dim"), *stacked(shares, room))
     return [drawn, *rows] if rows else [(*drawn, *legend)]
+
+
+STALL_WORTH_A_WORD, STALL_WORTH_A_WARNING = 0.01, 0.2
+
+
+def _stalls(cluster: Cluster, pod: Pod, width: int) -> Block:
+    """How long tasks wait for a CPU, for memory, for a disk: pressure stall information. Of several
+    containers the one that waits most."""
+    book = cluster.book
+    names = book.containers(key_of(pod))
+    spans: list[Span] = [(" waits  ", "dim")]
+    for label, field in (("cpu", "cpu"), ("memory", "memory"), ("disk", "io")):
+        columns = [book.values(name, f"{field}_pressure", 24) for name in names]
+        worst = [max(column) for column in zip(*columns, strict=True)]
+        now = worst[-1] if worst else NAN
+        if now != now:
+            return []
+        role = "warn" if now >= STALL_WORTH_A_WARNING else "text" if now else "faint"
+        spans.append((f"{label} ", "dim"))
+        if width >= 70:
+            spans += parts.trend(grouped(worst, 8), 8, "cpu", max(0.1, *worst), 0.6)
+        shown = "0%" if now < STALL_WORTH_A_WORD else numbers.percent(now)
+        spans.append((f" {shown:<5}", role))
+    return [(*spans, ("of the last 10 s", "faint"))]
 
 
 def _small_charts(

@@ -15,7 +15,8 @@ def sample(cpu: float, **more: Any) -> Any:
     fields = dict.fromkeys(
         ("memory", "anon", "file", "kernel", "pids", "throttled", "rx", "tx"), 0.0
     )
-    return SimpleNamespace(cpu=cpu, **fields | more)
+    pressure = dict.fromkeys(("cpu_pressure", "memory_pressure", "io_pressure"), 0.0)
+    return SimpleNamespace(cpu=cpu, **fields | pressure | more)
 
 
 def same(left: list[float], right: list[float]) -> bool:
