@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -116,13 +117,24 @@ def spawn(paths: ClusterPaths, options: EngineOptions) -> subprocess.Popen[bytes
     command += ["--home", str(paths.home), "--cluster", paths.name, *options.arguments()]
     with paths.engine_log.open("ab") as log:
         return subprocess.Popen(
-            command,
+            [*_in_a_scope(), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
             cwd="/",
         )
+
+
+def _in_a_scope() -> list[str]:
+    """What has an ordinary user's engine executed in a cgroup that his systemd gives him whole
+    (systemd-run(1)); nothing where there is no such manager, or it does not do so."""
+    manager = os.path.join(os.environ.get("XDG_RUNTIME_DIR", ""), "systemd", "private")
+    if os.geteuid() == 0 or not os.path.exists(manager) or shutil.which("systemd-run") is None:
+        return []
+    scope = ["systemd-run", "--user", "--scope", "--quiet", "--property=Delegate=yes", "--"]
+    tried = subprocess.run([*scope, "true"], stdin=subprocess.DEVNULL, capture_output=True)
+    return scope if tried.returncode == 0 else []
 
 
 def stop(paths: ClusterPaths, *, timeout_s: float = 10.0) -> None:

@@ -108,6 +108,10 @@ def _seal(words: list[str]) -> None:
     from engine.linux.namespace import setns
     from engine.runtime.interpreter import seal, sealed
 
+    if os.geteuid():
+        way = "unshare --map-root-user --mount podarium oci --root FOLDER ..."
+        sys.stderr.write(f"podarium-oci: without root it takes a user namespace: {way}\n")
+        _end("", 1)
     here = os.getcwd()
     namespace = os.environ.pop("PODARIUM_OCI_MOUNTS", "")
     if namespace:

@@ -9,7 +9,7 @@ import os
 
 from engine.linux.process import capget, set_dumpable, start_time
 from engine.linux.unix import listen
-from engine.runtime.cgroup.api import Hierarchy, detect
+from engine.runtime.cgroup.api import Hierarchy
 from engine.runtime.errors import StartError
 from engine.runtime.oci import launch, mapping, state
 from engine.runtime.oci.bundle import Bundle
@@ -31,7 +31,7 @@ def create(
     """
     bundle = Bundle.load(bundle_path)
     also = controllers(bundle.config.get("linux", "resources"))
-    hierarchy = detect(also=also)
+    hierarchy = state.hierarchy(root, also)
     if bundle.config.get("process", "terminal").flag() != (console >= 0):
         wants = "needs a terminal: --console-socket" if console < 0 else "has no terminal"
         raise bundle.config.get("process", "terminal").error(f"the process {wants}")

@@ -6,6 +6,7 @@ import os
 import posixpath
 
 from engine.linux.flags import MOUNT_ATTR
+from engine.linux.namespace import in_user_namespace
 from engine.runtime.oci.bundle import Bundle
 from engine.runtime.oci.devices import LINKS, NULL_AND_KIN, TYPES, Links, Nodes
 from engine.runtime.oci.document import Value
@@ -179,7 +180,7 @@ def devices(bundle: Bundle) -> Iterator[Op]:
         # The machine's own /dev has them.
         nodes = (*(node for node in NULL_AND_KIN if node[0] not in named), *nodes)
     if nodes:
-        yield Nodes(nodes, "user" in bundle.namespaces)
+        yield Nodes(nodes, "user" in bundle.namespaces or in_user_namespace())
     if not whole:
         kcore = os.path.exists("/proc/kcore")
         yield Links(tuple(link for link in LINKS if kcore or link[0] != b"/dev/core"))

@@ -15,6 +15,7 @@ import fcntl
 import os
 import time
 
+from engine.linux.namespace import in_user_namespace
 from engine.linux.process import pid_alive
 from engine.runtime.cgroup.api import Hierarchy, detect
 from engine.runtime.oci.document import VERSION
@@ -38,6 +39,21 @@ def default_root() -> str:
     if os.geteuid() == 0:
         return "/run/podarium-oci"
     return os.path.join(os.environ.get("XDG_RUNTIME_DIR", "/tmp"), "podarium-oci")
+
+
+def hierarchy(root: str, also: frozenset[bytes]) -> Hierarchy:
+    """The machine's. In a user namespace that was not given a part of it, what stands for one (see
+    cgroup/none.py), beside the state root. Raise OSError(EOPNOTSUPP)."""
+    found = detect(also=also)
+    if not in_user_namespace() or all(
+        os.access(os.path.dirname(directory), os.W_OK) for directory in found.directories(b"any")
+    ):
+        return found
+    from engine.runtime.cgroup import none
+
+    below = os.fsencode(root) + b".processes"
+    none.make(below)
+    return none.NoCgroups(below)
 
 
 class State:
@@ -107,7 +123,7 @@ class State:
         return _Locked(self)
 
     def hierarchy(self) -> Hierarchy:
-        return detect(also=self.controllers)
+        return hierarchy(os.path.dirname(self.directory), self.controllers)
 
     def told(self, status: str) -> bytes:
         """What a hook reads."""
