@@ -513,7 +513,7 @@ async def test_who_waits_for_the_machine_says_so() -> None:
         def pressed(t: float) -> dict[str, object]:
             tick = before(t)
             for sample in tick["containers"].values():
-                sample["cpu_pressure"] = 0.47
+                sample["cpuPressure"] = 0.47
             return tick
 
         with pytest.MonkeyPatch.context() as patch:

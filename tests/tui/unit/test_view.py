@@ -15,6 +15,7 @@ from tui.model.cluster import Cluster
 from tui.model.column import layout
 from tui.model.columns import LISTINGS, listing
 from tui.model.place import Within
+from tui.model.series import CONTAINER_FIELDS
 from tui.model.view import CALM_SECONDS, View
 from tui.render.spans import plain, width_of
 
@@ -81,9 +82,9 @@ def test_rows_that_change_only_in_live_numbers_stay_in_place(cluster: StillClust
     cpu = next(c for c in view.listing.columns if c.head == "CPU")
     view.sort_by(cpu)
     before = list(view.order)
-    fields = ("cpu", "memory", "anon", "file", "kernel", "pids", "throttled", "rx", "tx")
     cluster.book.begin(made_up.NOW, {})
-    cluster.book.take([("default/pod-05/web", SimpleNamespace(**dict.fromkeys(fields, 1.0)))])
+    sample = SimpleNamespace(**dict.fromkeys(CONTAINER_FIELDS, 1.0))
+    cluster.book.take([("default/pod-05/web", sample)])
     view.apply(["default/pod-05"])
     view.tick()
     assert view.order == before
