@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from engine.linux.flags import CAP
 from engine.runtime.checks import Check, State, need, there, want
-from engine.runtime.features import Features, Ordinary
+from engine.runtime.features import Features
 from engine.runtime.machine import CALLS, Machine, has
 from engine.runtime.needs import needed
+from engine.runtime.rootless.checks import delegated, rootless
 
 _GIB = 1 << 30
 _LITTLE_SPACE, _NO_SPACE = 2 * _GIB, _GIB // 4
@@ -74,7 +75,7 @@ def _kernel(machine: Machine) -> Iterator[Check]:
 
 def _cgroups(found: Features, machine: Machine) -> Iterator[Check]:
     if found.ordinary is not None:
-        yield _delegated(found.ordinary)
+        yield delegated(found.ordinary)
         if not found.ordinary.delegated:
             return
     unified = found.hierarchy in ("v2", "hybrid")
@@ -115,19 +116,6 @@ def _cgroups(found: Features, machine: Machine) -> Iterator[Check]:
         "yes, or no swap" if machine.swap_bounded else "no",
         "a container at its memory limit goes on into swap",
         "boot with swapaccount=1, or sudo swapoff -a",
-    )
-
-
-def _delegated(user: Ordinary) -> Check:
-    return want(
-        "cgroups",
-        "delegated to this user",
-        user.delegated,
-        "a part of the v2 tree" if user.delegated else "none",
-        "CPU and processes have no limit; one of memory is kept by looking once a second; usage is"
-        " added up from /proc",
-        "cgroup v2 (v1 is never given to users) and a systemd session of one's own; or, as root:"
-        " make a cgroup, give it to the user (chown), and start podarium in one below it",
     )
 
 
@@ -352,7 +340,7 @@ def _tools(machine: Machine) -> Iterator[Check]:
         "install a newer one, and Podarium into it",
     )
     yield _kubectl(machine)
-    yield from _rootless(machine)
+    yield from rootless(machine)
     yield want(
         "tools",
         "terminal, UTF-8",
@@ -382,35 +370,4 @@ def _kubectl(machine: Machine) -> Check:
         machine.kubectl or ("does not tell its version" if where else "not in PATH"),
         "clusters are driven by podarium's own commands and dashboard alone",
         "https://kubernetes.io/docs/tasks/tools (one file)",
-    )
-
-
-def _rootless(machine: Machine) -> Iterator[Check]:
-    maps = "newuidmap" in machine.tools and "newgidmap" in machine.tools
-    yield want(
-        "tools",
-        "newuidmap, newgidmap",
-        maps,
-        there(maps),
-        "without root, containers have id 0 alone: an image's files of others become one's own,"
-        " and a pod that asks for another user is refused",
-        "sudo apt install uidmap (Fedora: shadow-utils)",
-    )
-    yield want(
-        "tools",
-        "subordinate ids",
-        machine.subordinate,
-        "in /etc/subuid and /etc/subgid" if machine.subordinate else "none for this user",
-        "without root, containers have id 0 alone: an image's files of others become one's own,"
-        " and a pod that asks for another user is refused",
-        "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
-    )
-    ways = [name for name in ("pasta", "slirp4netns") if name in machine.tools]
-    yield want(
-        "tools",
-        "pasta or slirp4netns",
-        bool(ways),
-        ", ".join(ways) or "not in PATH",
-        "without root, pods do not reach the outside",
-        "sudo apt install passt (or slirp4netns)",
     )
