@@ -20,10 +20,11 @@ from engine.runtime.keeper.process import Process
 # Has a child, which ends by itself when it gets SIGUSR1, and reaps it when it is told to.
 PARENT = """
 import os, signal, sys
-signal.signal(signal.SIGUSR1, lambda *_: os._exit(37))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
 pid = os.fork()
-while pid == 0:
-    signal.pause()
+if pid == 0:
+    signal.sigwait({signal.SIGUSR1})
+    os._exit(37)
 print(pid, flush=True)
 sys.stdin.readline()
 os.waitpid(pid, 0)
