@@ -58,6 +58,7 @@ _HINTS = {
     ("clone", errno.EAGAIN): "the limit of processes: ulimit -u, pids.max, kernel.pid_max",
     ("clone", errno.ENOMEM): "no memory for a process, or the container has just ended",
     ("join-cgroup", errno.EAGAIN): "the cgroup's limit of processes",
+    ("limit-cgroup", errno.EBUSY): "its memory limit may be too small to start in",
     ("limit-cgroup", errno.EINVAL): "a limit that this kernel does not accept",
     ("limit-cgroup", errno.ENOENT): "a cgroup controller is missing",
     ("seccomp", errno.EINVAL): "this kernel lacks CONFIG_SECCOMP_FILTER",

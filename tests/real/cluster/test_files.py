@@ -180,9 +180,10 @@ def test_links_inside_never_lead_to_the_machines_files(shell: Shell, tmp_path: P
     assert (tmp_path / "out/dir").readlink() == tmp_path
     # And where a link stands already on this side, nothing goes through it.
     (tmp_path / "out2").mkdir()
-    (tmp_path / "out2/tmp").symlink_to("/etc")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out2/tmp").symlink_to(tmp_path / "elsewhere")
     shell.podarium("cp", "w/c:/tmp", str(tmp_path / "out2"), code=1)
-    assert not Path("/etc/magic").is_symlink()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
     inside(shell, "rm -rf /tmp/* /evil")
 
 

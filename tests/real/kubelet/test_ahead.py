@@ -35,9 +35,10 @@ def created(cluster: Cluster) -> bool:
         try:
             name = Path(f"/proc/{pid}/comm").read_text()
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            waits = "State:\tS" in Path(f"/proc/{pid}/status").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if name.startswith("keeper") and 0 < pages < PAGES:
+        if name.startswith("keeper") and waits and 0 < pages < PAGES:
             return True
     return False
 

@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -30,12 +31,15 @@ V2 = not os.path.isdir("/sys/fs/cgroup/memory")
 # Beside the machine's own: limits that every machine can give.
 LIMITS = ("--ulimit", "nofile=1024:2048", "--ulimit", "nproc=1000:1000", "--network", "none")
 CRUN = shutil.which("crun")
-# crun 1.8 refuses hybrid cgroups, so it is shown v1's alone.
+# crun 1.8 gives its standard streams to the container's user, the machine's /dev/null too: so it
+# reads from another one.
+_OWN_NULL = "#!/bin/sh\n[ /proc/self/fd/0 -ef /dev/null ] && exec <{null}\n"
+# And it refuses hybrid cgroups, so it is shown v1's alone.
 _V1_ALONE = (
-    "#!/bin/sh\n"
     "exec unshare --mount --propagation slave sh -c "
     '\'umount /sys/fs/cgroup/unified 2>/dev/null; exec crun "$@"\' sh "$@"\n'
 )
+_AS_IT_IS = 'exec crun "$@"\n'
 
 
 @dataclass
@@ -92,10 +96,12 @@ def podman(layer: Path) -> Iterator[Podman]:
     config = home / "containers.conf"
     # Else podman reads our errors from stderr alone.
     config.write_text('[engine]\nruntime_supports_json = ["podarium-oci", "crun"]\n')
-    crun = home / "crun"
-    crun.write_text(_V1_ALONE)
+    crun, null = home / "crun", home / "null"
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    crun.write_text(_OWN_NULL.format(null=null) + (_AS_IT_IS if V2 else _V1_ALONE))
     crun.chmod(0o755)
-    made = Podman(home, config, CRUN and (CRUN if V2 else str(crun)))
+    owner = os.stat("/dev/null").st_uid
+    made = Podman(home, config, CRUN and str(crun))
     archive = home / "image.tar"
     subprocess.run(["tar", "-C", str(layer), "-cf", str(archive), "."], check=True)
     made.ok("import", str(archive), IMAGE)
@@ -107,6 +113,7 @@ def podman(layer: Path) -> Iterator[Podman]:
         made.call("system", "reset", "--force")
         subprocess.run(["umount", "-R", f"{home}/r/overlay"], capture_output=True, check=False)
         shutil.rmtree(home)
+    assert os.stat("/dev/null").st_uid == owner, "the machine's own went to a container's user"
 
 
 @pytest.mark.parametrize(
