@@ -84,6 +84,7 @@ async def test_without_engine_and_keeper_containers_end_and_start_again(cluster:
     await cluster.run("again", {"command": ["sh", "-c", OBEDIENT]})
     await cluster.run("done", {"command": ["sh", "-c", "exit 3"]}, restartPolicy="Never")
     await cluster.until("again", running)
+    await cluster.until("done", lambda p: p.status.phase == "Failed")
     await cluster.stop_kubelet()
     runtime = cluster.runtime
     runtime.close()
