@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from engine.types.core import Pod
-
 from ..model.place import Place
 from .command import command
 from .desk import Desk
-from .objects import PODS, part_of
+from .objects import PODS, part_of, pod_of
 
 HERE = ("container",)
 
@@ -23,13 +21,12 @@ HERE = ("container",)
     group="Object",
 )
 def inside(desk: Desk) -> None:
-    found = desk.subject()
-    if found is None or not isinstance(found[2], Pod):
-        desk.flash("choose a pod first", "warn")
-    elif "stats" in desk.cluster.missing:
+    found = pod_of(desk)
+    if found is not None and "stats" in desk.cluster.missing:
         desk.flash("only a Podarium engine can look inside a container", "warn")
-    else:
-        desk.go(Place("container", "pods", found[1], part_of(desk, found[2])))
+    elif found is not None:
+        key, pod = found
+        desk.go(Place("container", "pods", key, part_of(desk, pod)))
 
 
 @command(

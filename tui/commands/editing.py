@@ -18,7 +18,7 @@ from . import kubectl
 from .changing import Subject, each
 from .command import command
 from .desk import Choice, Desk
-from .objects import OBJECTS
+from .objects import OBJECTS, subject_of
 
 EDITABLE = (*(view for view in OBJECTS if view != "image"), "describe", "yaml")
 _CANCEL, _AGAIN = Choice("cancel", "Cancel"), Choice("again", "Edit again")
@@ -36,9 +36,7 @@ _CANCEL, _AGAIN = Choice("cancel", "Cancel"), Choice("again", "Edit again")
     changes=True,
 )
 async def edit(desk: Desk) -> None:
-    found = desk.subject()
-    if found is None:
-        desk.flash("nothing is chosen here", "warn")
+    if (found := subject_of(desk)) is None:
         return
     kind, key, obj = found
     meta = obj.metadata

@@ -13,7 +13,7 @@ from ..model.place import FORWARDS
 from . import kubectl
 from .command import command
 from .desk import Desk
-from .objects import PODS
+from .objects import PODS, pod_of
 
 
 @command(
@@ -28,11 +28,9 @@ from .objects import PODS
     changes=True,
 )
 async def port_forward(desk: Desk) -> None:
-    found = desk.subject()
-    pod = found[2] if found is not None else None
-    if not isinstance(pod, Pod):
-        desk.flash("choose a pod first", "warn")
+    if (found := pod_of(desk)) is None:
         return
+    pod = found[1]
     ports = _ports(pod)
     words = "LOCAL:REMOTE; :REMOTE takes any port that is free here"
     words += f". The pod names {', '.join(ports)}" if ports else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from engine.types.core import Pod
 from engine.types.images import Image
 
 from ..model.images import reference
@@ -10,6 +9,7 @@ from ..model.imagework import ImageWork
 from ..model.place import Place
 from .command import command
 from .desk import Choice, Desk
+from .objects import pod_of
 
 IMAGES = ("list:images", "image")
 INSIDE = (*IMAGES, "files")
@@ -96,11 +96,9 @@ async def compare(desk: Desk) -> None:
     group="Images",
 )
 def against(desk: Desk) -> None:
-    subject = desk.subject()
-    if subject is None or not isinstance(subject[2], Pod):
-        desk.flash("choose a pod first", "warn")
+    if (found := pod_of(desk)) is None:
         return
-    key, pod = subject[1], subject[2]
+    key, pod = found
     container = next(
         (c for c in pod.spec.containers if c.name == desk.place.part), pod.spec.containers[0]
     )

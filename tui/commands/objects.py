@@ -15,14 +15,16 @@ PODS = ("list:pods", "pod", "container", "overview", "xray")
 OWNERS = ("list:deployments", "list:replicasets", "list:jobs")
 
 
-def _subject(desk: Desk) -> tuple[str, str, Object] | None:
+def subject_of(desk: Desk) -> tuple[str, str, Object] | None:
+    """Plural, key and object under the cursor; None, after telling so, when there is none."""
     found = desk.subject()
     if found is None:
         desk.flash("nothing is chosen here", "warn")
     return found
 
 
-def _pod(desk: Desk) -> tuple[str, Pod] | None:
+def pod_of(desk: Desk) -> tuple[str, Pod] | None:
+    """The same of a pod: its key, and it."""
     found = desk.subject()
     if found is not None and isinstance(found[2], Pod):
         return found[1], found[2]
@@ -41,7 +43,7 @@ def _pod(desk: Desk) -> tuple[str, Pod] | None:
     group="Object",
 )
 def describe(desk: Desk) -> None:
-    if (found := _subject(desk)) is not None:
+    if (found := subject_of(desk)) is not None:
         desk.go(Place("describe", found[0], found[1]))
 
 
@@ -56,7 +58,7 @@ def describe(desk: Desk) -> None:
     group="Object",
 )
 def yaml(desk: Desk) -> None:
-    if (found := _subject(desk)) is not None:
+    if (found := subject_of(desk)) is not None:
         desk.go(Place("yaml", found[0], found[1]))
 
 
@@ -93,7 +95,7 @@ def logs_previous(desk: Desk) -> None:
 
 
 def _logs(desk: Desk, *, previous: bool) -> None:
-    if (found := _pod(desk)) is not None:
+    if (found := pod_of(desk)) is not None:
         desk.go(Place("logs", "pods", found[0], part_of(desk, found[1]), previous=previous))
 
 
@@ -114,7 +116,7 @@ def part_of(desk: Desk, pod: Pod) -> str:
     group="Object",
 )
 def events_of(desk: Desk) -> None:
-    if (found := _subject(desk)) is not None:
+    if (found := subject_of(desk)) is not None:
         meta = found[2].metadata
         desk.open_list("events", Within("about", meta.uid, meta.name))
 
@@ -128,7 +130,7 @@ def events_of(desk: Desk) -> None:
     group="Object",
 )
 def owner(desk: Desk) -> None:
-    found = _subject(desk)
+    found = subject_of(desk)
     if found is None:
         return
     meta = found[2].metadata
@@ -152,7 +154,7 @@ def owner(desk: Desk) -> None:
     group="Object",
 )
 def xray(desk: Desk) -> None:
-    if (found := _subject(desk)) is not None:
+    if (found := subject_of(desk)) is not None:
         desk.go(Place("xray", found[0], found[1]))
 
 
@@ -160,7 +162,7 @@ def xray(desk: Desk) -> None:
     "show-node", "o", title="Its node", help="Jump to the node it runs on", on=PODS, group="Object"
 )
 def show_node(desk: Desk) -> None:
-    found = _pod(desk)
+    found = pod_of(desk)
     if found is None:
         return
     node = found[1].spec.node_name

@@ -5,28 +5,25 @@ from __future__ import annotations
 import shlex
 
 from engine.types.containers import Container
-from engine.types.core import Pod
 
 from . import kubectl
 from .command import command
 from .desk import Desk
-from .objects import PODS, part_of
+from .objects import PODS, part_of, pod_of
 
 USUAL = "sh -c 'id; ls -la'"
 
 
 def _running(desk: Desk) -> tuple[str, Container] | None:
     """The pod's key and the container that is chosen; None, after telling why, if it is not up."""
-    found = desk.subject()
-    pod = found[2] if found is not None else None
-    if found is None or not isinstance(pod, Pod):
-        desk.flash("choose a pod first", "warn")
+    if (found := pod_of(desk)) is None:
         return None
+    key, pod = found
     part = part_of(desk, pod)
     if not any(s.name == part and s.state.running for s in pod.status.container_statuses or ()):
-        desk.flash(f"{part} of {found[1]} does not run", "warn")
+        desk.flash(f"{part} of {key} does not run", "warn")
         return None
-    return found[1], next(c for c in pod.spec.containers if c.name == part)
+    return key, next(c for c in pod.spec.containers if c.name == part)
 
 
 def _line(key: str, part: str, *rest: str) -> str:
